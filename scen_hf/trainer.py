@@ -1,0 +1,327 @@
+"""Training: facts in, edit pack out.
+
+>>> from scen_hf import SCENTrainer, SCENTrainingConfig, load_base, load_edits
+
+>>> model, tokenizer = load_base("HuggingFaceTB/SmolLM2-135M-Instruct")
+>>> pack = SCENTrainer(model, tokenizer, SCENTrainingConfig()).train(load_edits("edits.jsonl"))
+>>> pack.save_pretrained("my-facts")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from tqdm.auto import tqdm
+
+from .background import background_questions
+from .batches import in_batches
+from .edits import Edit, resolve_edits
+from .errors import EditError, EditPackError
+from .experts import ExpertTrainer, TrainedExpert
+from .features import pooled_features
+from .modeling import SCENLlamaConfig, SCENLlamaForCausalLM
+from .modeling.edit_pack_scen_llama import check_fingerprint, fingerprint
+from .modeling.routing_scen_llama import FeatureSpec
+from .neurons import FeatureTransform, calibrated_threshold, fit_whitening
+from .pack import EditPack, new_shard
+from .paper import FullExpertTrainer, train_indexing_neurons
+from .prompts import encode_prompt, encode_target, pad_id_of, question_markers
+
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+# Background questions: the first part shapes the feature transform, the second, unseen by it, sets the thresholds.
+_FITTED, _CALIBRATED = 2000, 2000
+
+
+@dataclass
+class SCENTrainingConfig:
+    """How to train edits.
+
+    Args:
+        method: `"scen"`, the fast default, or `"paper"`, arXiv 2404.02699 as published.
+        edit_layer: Layer whose `down_proj` the experts change; by default at 0.7 of the depth for `"scen"` and at 20/32 for
+            `"paper"`.
+        router_layer: Layer whose hidden state the neurons of `"scen"` read; by default at 0.2 of the depth.
+        rank: Rank of the experts of `"scen"`.
+        learning_rate: Of Adam in stage 1; by default 0.02 for `"scen"` and 1e-4 for `"paper"`.
+        max_steps: Stage-1 steps per edit, at most (`"scen"`) or exactly (`"paper"`); by default 40 and 10.
+        stop_loss: `"scen"` stops an edit when each target token's loss is below this many nats.
+        neuron_dim: Dimensions of the neurons of `"scen"`.
+        false_activation_rate: Share of prompts outside the edits that may fire, for the calibration of `"scen"`.
+        neuron_steps, neuron_learning_rate, threshold: Stage 2 of `"paper"`.
+        batch_size: Edits trained side by side; halved when memory runs out. By default 64 for `"scen"`, 8 for `"paper"`.
+        seed: Makes a run repeatable.
+    """
+
+    method: Literal["scen", "paper"] = "scen"
+    edit_layer: int | None = None
+    router_layer: int | None = None
+    rank: int = 4
+    learning_rate: float | None = None
+    max_steps: int | None = None
+    stop_loss: float = 0.05
+    neuron_dim: int = 256
+    false_activation_rate: float = 0.001
+    neuron_steps: int = 20
+    neuron_learning_rate: float = 1e-4
+    threshold: float = 0.65
+    batch_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.method not in ("scen", "paper"):
+            raise ValueError(f"method must be 'scen' or 'paper', not {self.method!r}.")
+        paper = self.method == "paper"
+        self.learning_rate = self.learning_rate or (1e-4 if paper else 0.02)
+        self.max_steps = self.max_steps or (10 if paper else 40)
+        self.batch_size = self.batch_size or (8 if paper else 64)
+        for name in ("rank", "max_steps", "batch_size", "neuron_dim", "neuron_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if not 0 <= self.false_activation_rate < 1:
+            raise ValueError(f"false_activation_rate is a share from 0 to below 1, not {self.false_activation_rate}.")
+
+
+class SCENTrainer:
+    """Trains edits of one base model.
+
+    Args:
+        model: The base; its weights are not changed. Packs attached to it play no part.
+        tokenizer: Its tokenizer, with the chat template that users will prompt with.
+        config: Settings; the default is `SCENTrainingConfig()`.
+        progress: Show progress bars.
+
+    Raises:
+        EditPackError: If the settings do not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: SCENLlamaForCausalLM,
+        tokenizer: PreTrainedTokenizerBase,
+        config: SCENTrainingConfig | None = None,
+        *,
+        progress: bool = True,
+    ):
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.config = config or SCENTrainingConfig()
+        self.progress = progress
+        self._markers = question_markers(tokenizer)
+        depth = model.config.num_hidden_layers
+        fraction = 20 / 32 if self.config.method == "paper" else 0.7
+        self.edit_layer = self._layer("edit_layer", round(fraction * depth))
+        self.router_layer = self._layer("router_layer", min(round(0.2 * depth), self.edit_layer))
+        if self.router_layer > self.edit_layer:
+            raise EditPackError(
+                f"router_layer={self.router_layer} lies above edit_layer={self.edit_layer}; the route must be known there."
+            )
+
+    def _layer(self, name: str, default: int) -> int:
+        depth = self.model.config.num_hidden_layers
+        layer = getattr(self.config, name)
+        layer = min(default, depth - 1) if layer is None else layer
+        if not 0 <= layer < depth:
+            raise EditPackError(f"{name}={layer}: the model has layers 0 to {depth - 1}.")
+        return layer
+
+    @property
+    def features(self) -> list[FeatureSpec]:
+        """What the neurons read."""
+        if self.config.method == "paper":
+            return [FeatureSpec("last_token", "down_proj_input", self.edit_layer)]
+        return [FeatureSpec("question_mean", "mlp_input", self.router_layer)]
+
+    # --------------------------------------------------------------- training
+
+    def train(self, edits: Sequence[Edit], into: EditPack | None = None) -> EditPack:
+        """Train edits and return them as a pack.
+
+        Args:
+            edits: The facts. Exact duplicates are dropped.
+            into: A pack to add them to; its own edits are neither trained again nor rewritten. It brings the settings that
+                all edits of a pack share.
+
+        Returns:
+            The pack, with `report`: edits, seconds and steps of each stage, the share converged and the ids that did not.
+
+        Raises:
+            EditError: For no edits, contradictory or too long ones, or ids that `into` already has.
+            WrongBaseError: If `into` was trained on another base.
+        """
+        edits = resolve_edits(edits)
+        if not edits:
+            raise EditError("There are no edits to train.")
+        if into is not None:
+            self._check_into(into, edits)
+        prompts = [encode_prompt(self.tokenizer, edit.prompt) for edit in edits]
+        targets = [encode_target(self.tokenizer, edit.target) for edit in edits]
+        self._check_lengths(edits, prompts, targets)
+        with self.model.edits_disabled():
+            start = time.perf_counter()
+            experts = self._train_experts(edits, prompts, targets)
+            stage1 = time.perf_counter() - start
+            pack = self._train_neurons(edits, prompts, experts, into)
+            stage2 = time.perf_counter() - start - stage1
+        missed = [edit.id for edit, expert in zip(edits, experts, strict=True) if not expert.converged]
+        pack.report = {
+            "edits": len(edits),
+            "stage1_seconds": stage1,
+            "stage2_seconds": stage2,
+            "mean_steps": sum(expert.steps for expert in experts) / len(edits),
+            "converged": 1 - len(missed) / len(edits),
+            "not_converged": missed,
+        }
+        return pack
+
+    def _check_into(self, into: EditPack, edits: Sequence[Edit]) -> None:
+        known = {edit.id for edit in into.edits}
+        again = [edit.id for edit in edits if edit.id in known]
+        if again:
+            raise EditError(
+                f"The pack already has {', '.join(map(repr, again[:10]))}. Leave them out, or remove them from the pack first."
+            )
+        resolve_edits([*into.edits, *edits], on_duplicate="error")
+        ours = self._pack_config()
+        for name in ("method", "edit_layer", "expert_rank", "router"):
+            if getattr(ours, name) != getattr(into.config, name):
+                raise EditPackError(
+                    f"The pack was made with {name}={getattr(into.config, name)!r}, this run uses {getattr(ours, name)!r}. "
+                    "All edits of a pack share these settings."
+                )
+        check_fingerprint(into.base_fingerprint, self.model, "The pack", into.config.base_model_name_or_path)
+
+    def _check_lengths(self, edits: Sequence[Edit], prompts, targets) -> None:
+        limit = self.model.config.max_position_embeddings
+        for edit, prompt, target in zip(edits, prompts, targets, strict=True):
+            if len(prompt) + len(target) > limit:
+                raise EditError(
+                    f"Edit {edit.id!r} has {len(prompt)} prompt and {len(target)} target tokens; the model's context is "
+                    f"{limit}. Shorten it."
+                )
+
+    def _train_experts(self, edits, prompts, targets) -> list[TrainedExpert]:
+        config = self.config
+        kind = FullExpertTrainer if config.method == "paper" else ExpertTrainer
+        trainer = kind(
+            self.model,
+            self.edit_layer,
+            rank=config.rank,
+            learning_rate=config.learning_rate,
+            max_steps=config.max_steps,
+            stop_loss=0.0 if config.method == "paper" else config.stop_loss,
+            seed=config.seed,
+        )
+        experts: dict[int, TrainedExpert] = {}
+        with tqdm(total=len(edits), desc="Experts", unit="edit", disable=not self.progress) as bar:
+
+            def train(numbers: list[int]) -> None:
+                def done(row: int, expert: TrainedExpert) -> None:
+                    bar.update(numbers[row] not in experts)
+                    experts[numbers[row]] = expert
+                    bar.set_postfix(converged=f"{sum(e.converged for e in experts.values()) / len(experts):.1%}")
+
+                trainer.train(
+                    [prompts[number] for number in numbers],
+                    [targets[number] for number in numbers],
+                    [_seed_of(edits[number]) for number in numbers],
+                    done,
+                )
+
+            # Rows of about the same length waste no padding.
+            order = sorted(range(len(edits)), key=lambda n: (len(targets[n]), len(prompts[n])))
+            in_batches(train, order, config.batch_size)
+        return [experts[number] for number in range(len(edits))]
+
+    # ---------------------------------------------------------------- neurons
+
+    def _train_neurons(self, edits, prompts, experts: list[TrainedExpert], into: EditPack | None) -> EditPack:
+        stored = torch.bfloat16 if self.config.method == "scen" else torch.float32
+        tensors = {name: torch.stack([e.tensors[name] for e in experts]).to(stored) for name in experts[0].tensors}
+        pooled = self._pooled(prompts, "Neurons")
+        transform = None
+        if self.config.method == "paper":
+            neurons = self._paper_neurons(edits, pooled, into)
+            thresholds = torch.full((len(edits),), self.config.threshold)
+            if into is not None:
+                thresholds = torch.cat([into.thresholds, thresholds])
+        else:
+            transform, others = self._background(into)
+            neurons = transform(pooled).to(stored)
+            known = neurons if into is None else torch.cat([into.neurons, neurons])
+            level = calibrated_threshold(known.float(), others, self.config.false_activation_rate)
+            thresholds = torch.full((len(known),), level)
+        shard = new_shard(list(edits), neurons, tensors)
+        if into is not None:
+            return into.extended(shard, thresholds)
+        return EditPack(
+            self._pack_config(),
+            [shard],
+            thresholds,
+            fingerprint(self.model),
+            transform,
+            self.tokenizer,
+            self.model.generation_config,
+        )
+
+    def _paper_neurons(self, edits, pooled: torch.Tensor, into: EditPack | None) -> torch.Tensor:
+        earlier = [] if into is None else [encode_prompt(self.tokenizer, edit.prompt) for edit in into.edits]
+        features = torch.cat([self._pooled(earlier, "Earlier edits"), pooled]) if earlier else pooled
+        return train_indexing_neurons(
+            features.to(self.model.device),
+            [_seed_of(edit) for edit in edits],
+            first=len(earlier),
+            steps=self.config.neuron_steps,
+            learning_rate=self.config.neuron_learning_rate,
+            seed=self.config.seed,
+        ).cpu()
+
+    def _background(self, into: EditPack | None) -> tuple[FeatureTransform, torch.Tensor]:
+        """The feature transform, learned once per pack, and held-out questions in its space."""
+        questions = background_questions(_FITTED + _CALIBRATED)
+        if into is not None and into.transform is not None:
+            questions, transform = questions[_FITTED:], into.transform
+        pooled = self._pooled([encode_prompt(self.tokenizer, question) for question in questions], "Calibration")
+        if into is None or into.transform is None:
+            transform = fit_whitening(pooled[:_FITTED], self.config.neuron_dim)
+        return transform, transform(pooled[-_CALIBRATED:])
+
+    def _pooled(self, prompts: Sequence[list[int]], description: str) -> torch.Tensor:
+        return pooled_features(
+            self.model,
+            prompts,
+            self.features,
+            question_markers=self._markers,
+            pad_id=pad_id_of(self.tokenizer),
+            batch_size=self.config.batch_size,
+            progress=description if self.progress else None,
+        )
+
+    def _pack_config(self) -> SCENLlamaConfig:
+        paper = self.config.method == "paper"
+        fields = self.model.config.to_dict()
+        fields.update(
+            method=self.config.method,
+            edit_layer=self.edit_layer,
+            expert_rank=None if paper else self.config.rank,
+            router={
+                "features": [[spec.pooling, spec.site, spec.layer] for spec in self.features],
+                "score": "sigmoid" if paper else "cosine",
+                **({} if paper else {"dim": min(self.config.neuron_dim, self.model.config.hidden_size)}),
+            },
+            question_start_ids=self._markers[0],
+            question_end_ids=self._markers[1],
+        )
+        return SCENLlamaConfig.from_dict(fields)
+
+
+def _seed_of(edit: Edit) -> int:
+    """A number of the edit's own, from its id."""
+    return int.from_bytes(edit.id.encode()[:7].ljust(7, b"\0"), "big")
