@@ -185,8 +185,9 @@ class ExpertTrainer:
         b = torch.zeros(len(numbers), config.hidden_size, self.rank)
         return [nn.Parameter(a.to(device)), nn.Parameter(b.to(device))]
 
-    def _edited(self, states: AnswerStates, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    def _edited(self, states: AnswerStates, *parameters: torch.Tensor) -> torch.Tensor:
         """Output of the edited layer, `(edits, tokens, hidden_size)`."""
+        a, b = parameters
         dtype = states.x.dtype
         return states.residual + (states.x @ a.to(dtype).transpose(1, 2)) @ b.to(dtype).transpose(1, 2)
 
@@ -256,13 +257,13 @@ class ExpertTrainer:
             ids = torch.tensor([prompts[0][:length]], device=self.model.model.embed_tokens.weight.device)
             cache = self.model.model(input_ids=ids, use_cache=True).past_key_values
             self._shared = (tuple(prompts[0][:length]), cache)
-        ids, shared = self._shared
-        if len(ids) >= min(map(len, prompts)):
+        shared_ids, shared = self._shared
+        if len(shared_ids) >= min(map(len, prompts)):
             return 0, None
         cache = DynamicCache(config=self.model.config)
-        for number, layer in enumerate(shared.layers):
-            cache.update(layer.keys, layer.values, number)
-        return len(ids), cache
+        for number, (keys, values, *_) in enumerate(shared):
+            cache.update(keys, values, number)
+        return len(shared_ids), cache
 
 
 @contextmanager

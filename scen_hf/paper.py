@@ -28,7 +28,8 @@ class FullExpertTrainer(ExpertTrainer):
         weight = self.model.model.layers[self.layer].mlp.down_proj.weight.detach().float()
         return [nn.Parameter(weight.expand(len(numbers), -1, -1).clone())]
 
-    def _edited(self, states: AnswerStates, weight: torch.Tensor) -> torch.Tensor:
+    def _edited(self, states: AnswerStates, *parameters: torch.Tensor) -> torch.Tensor:
+        (weight,) = parameters
         y = states.x @ weight.to(states.x.dtype).transpose(1, 2)
         bias = self.model.model.layers[self.layer].mlp.down_proj.bias
         return states.residual + (y if bias is None else y + bias)

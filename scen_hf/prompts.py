@@ -112,7 +112,7 @@ def question_markers(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int] | No
 
 def _without_turn_end(tokenizer: PreTrainedTokenizerBase, start: list[int]) -> list[int]:
     """Drop the end of the turn before, which is missing where the user speaks first."""
-    while start and (start[0] == tokenizer.eos_token_id or tokenizer.decode(start[0]).isspace()):
+    while start and (start[0] == tokenizer.eos_token_id or str(tokenizer.decode(start[:1])).isspace()):
         start = start[1:]
     return start
 

@@ -50,13 +50,13 @@ class SCENTrainingConfig:
             `"paper"`.
         router_layer: Layer whose hidden state the neurons of `"scen"` read; by default at 0.2 of the depth.
         rank: Rank of the experts of `"scen"`.
-        learning_rate: Of Adam in stage 1; by default 0.02 for `"scen"` and 1e-4 for `"paper"`.
-        max_steps: Stage-1 steps per edit, at most (`"scen"`) or exactly (`"paper"`); by default 40 and 10.
+        learning_rate: Of Adam in stage 1; 0 stands for 0.02 with `"scen"` and 1e-4 with `"paper"`.
+        max_steps: Stage-1 steps per edit, at most (`"scen"`) or exactly (`"paper"`); 0 stands for 40 and 10.
         stop_loss: `"scen"` stops an edit when each target token's loss is below this many nats.
         neuron_dim: Dimensions of the neurons of `"scen"`.
         false_activation_rate: Share of prompts outside the edits that may fire, for the calibration of `"scen"`.
         neuron_steps, neuron_learning_rate, threshold: Stage 2 of `"paper"`.
-        batch_size: Edits trained side by side; halved when memory runs out. By default 64 for `"scen"`, 8 for `"paper"`.
+        batch_size: Edits trained side by side; halved when memory runs out. 0 stands for 64 with `"scen"`, 8 with `"paper"`.
         seed: Makes a run repeatable.
     """
 
@@ -64,15 +64,15 @@ class SCENTrainingConfig:
     edit_layer: int | None = None
     router_layer: int | None = None
     rank: int = 4
-    learning_rate: float | None = None
-    max_steps: int | None = None
+    learning_rate: float = 0.0
+    max_steps: int = 0
     stop_loss: float = 0.05
     neuron_dim: int = 256
     false_activation_rate: float = 0.001
     neuron_steps: int = 20
     neuron_learning_rate: float = 1e-4
     threshold: float = 0.65
-    batch_size: int | None = None
+    batch_size: int = 0
     seed: int = 0
 
     def __post_init__(self):
