@@ -16,6 +16,7 @@ import re
 import threading
 import zlib
 from collections import OrderedDict
+from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from .configuration_scen_llama import FORMAT_VERSION, SCENLlamaConfig
-from .routing_scen_llama import FeatureSpec, FullExperts, LowRankExperts, Router
+from .routing_scen_llama import FeatureSpec, FullExperts, GatedRouter, LowRankExperts, SigmoidRouter
 
 
 MANIFEST_NAME = "edit_pack.json"
@@ -75,7 +76,7 @@ def _same_weights(want: torch.Tensor, got: torch.Tensor, dtype: torch.dtype) -> 
         want, got (`torch.Tensor` of shape `(64,)`, float32): Samples then and now; `dtype` is the format of `got`.
     """
     was_bfloat16 = torch.equal(want, want.to(torch.bfloat16).float())
-    if torch.equal(want, got) or was_bfloat16 == (dtype == torch.bfloat16) != (dtype == torch.float16):
+    if torch.equal(want, got) or (dtype != torch.float16 and was_bfloat16 == (dtype == torch.bfloat16)):
         return torch.equal(want, got)
     want, got = want.to(torch.bfloat16).float(), got.to(torch.bfloat16).float()
     # Two roundings in a row may end one step beside a single one, but not often.
@@ -202,9 +203,12 @@ class EditPackReader:
             raise EditPackError(f"{self.source}: config.json describes no router.")
         try:
             specs = [FeatureSpec(*spec) for spec in config.router.get("features", ())]
+            token_feature = config.router.get("token_feature")
+            self._token_spec = None if token_feature is None else FeatureSpec(*token_feature)
         except (TypeError, ValueError) as error:
             raise EditPackError(f"{self.source}: config.json, router: {error}") from error
-        if not specs or max(spec.layer for spec in specs) > config.edit_layer:
+        layers = [spec.layer for spec in (*specs, self._token_spec) if spec is not None]
+        if not specs or max(layers) > config.edit_layer:
             raise EditPackError(
                 f"{self.source}: config.json, router: it must read layers up to the edited one, {config.edit_layer}."
             )
@@ -279,58 +283,69 @@ class EditPackReader:
 
     @property
     def _feature_size(self) -> int:
+        """Length of the pooled features, concatenated."""
         sizes = {"mlp_input": self.config.hidden_size, "down_proj_input": self.config.intermediate_size}
         return sum(sizes[spec.site] for spec in self._specs)
 
-    def _read_router(self) -> Router:
-        count, settings = self.config.num_edits, self.config.router
+    def _read_router(self) -> GatedRouter | SigmoidRouter:
+        count, gated = self.config.num_edits, self._token_spec is not None
         file = self._open(ROUTER_NAME)
         floats = (torch.float32, torch.bfloat16, torch.float16)
-        thresholds = self._tensor(file, ROUTER_NAME, "thresholds", (count,), (torch.float32,))
-        self.checksums = self._tensor(file, ROUTER_NAME, "checksums", (count,), (torch.int64,))
+
+        def tensor(name: str, *shape: int, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> torch.Tensor:
+            return self._tensor(file, ROUTER_NAME, name, shape, dtypes)
+
+        self.checksums = tensor("checksums", count, dtypes=(torch.int64,))
         self.base_fingerprint = {
-            key.removeprefix(FINGERPRINT_PREFIX): self._tensor(
-                file, ROUTER_NAME, key, (FINGERPRINT_SAMPLES,), (torch.float32,)
-            )
+            key.removeprefix(FINGERPRINT_PREFIX): tensor(key, FINGERPRINT_SAMPLES)
             for key in file.keys()  # noqa: SIM118 - `safe_open` is no mapping
             if key.startswith(FINGERPRINT_PREFIX)
         }
-        mean = projection = None
-        dim = self._feature_size
-        if settings.get("score") == "cosine":
-            dim = settings.get("dim")
-            if not isinstance(dim, int) or dim < 1:
-                raise EditPackError(f"{self.source}: config.json, router: no valid dim ({dim!r}).")
-            mean = self._tensor(file, ROUTER_NAME, "feature_mean", (self._feature_size,), floats).float()
-            projection = self._tensor(
-                file, ROUTER_NAME, "feature_projection", (self._feature_size, dim), floats
-            ).float()
-        neurons = []
+        thresholds = tensor("thresholds", count)
+        if not gated:
+            shards = self._neuron_shards({"neurons": (self._feature_size,)}, floats)
+            return SigmoidRouter(self._specs, shards["neurons"], thresholds)
+        dim, token_dim, tokens = (self._router_size(key) for key in ("dim", "token_dim", "subject_tokens"))
+        shards = self._neuron_shards({"neurons": (dim,), "subjects": (tokens, token_dim)}, floats)
+        return GatedRouter(
+            self._specs,
+            self._token_spec,
+            shards["neurons"],
+            thresholds,
+            shards["subjects"],
+            tensor("subject_thresholds", count),
+            tensor("feature_mean", self._feature_size),
+            tensor("feature_projection", self._feature_size, dim),
+            tensor("token_mean", self.config.hidden_size),
+            tensor("token_projection", self.config.hidden_size, token_dim),
+        )
+
+    def _router_size(self, key: str) -> int:
+        size = self.config.router.get(key)
+        if not isinstance(size, int) or size < 1:
+            raise EditPackError(f"{self.source}: config.json, router: no valid {key} ({size!r}).")
+        return size
+
+    def _neuron_shards(
+        self, shapes: dict[str, tuple[int, ...]], dtypes: tuple[torch.dtype, ...]
+    ) -> dict[str, torch.Tensor]:
+        """The tensors of all neuron shards, joined; `shapes` are those of one edit."""
+        parts: dict[str, list[torch.Tensor]] = {name: [] for name in shapes}
         for shard in self.manifest["shards"]:
             entry = shard["neurons"]
-            shard_file = self._open(entry["file"], entry["size"])
+            file = self._open(entry["file"], entry["size"])
             if sha256(self.locate(entry["file"]).read_bytes()).hexdigest() != entry["sha256"]:
                 raise EditPackError(
                     f"{self.source}: {entry['file']} was altered after it was written (sha256 differs). Get it again."
                 )
-            neurons.append(self._tensor(shard_file, entry["file"], "neurons", (shard["edits"], dim), floats))
-        try:
-            return Router(self._specs, settings.get("score"), torch.cat(neurons), thresholds, mean, projection)
-        except ValueError as error:
-            raise EditPackError(f"{self.source}: config.json, router: {error}") from error
+            for name, shape in shapes.items():
+                parts[name].append(self._tensor(file, entry["file"], name, (shard["edits"], *shape), dtypes))
+        return {name: torch.cat(tensors) for name, tensors in parts.items()}
 
-    def router_on(self, device: torch.device) -> Router:
+    def router_on(self, device: torch.device) -> GatedRouter | SigmoidRouter:
         """The router on `device`; copied there once."""
         if device not in self._routers:
-            router = self.router
-            self._routers[device] = Router(
-                router.features,
-                router.score,
-                *(
-                    None if tensor is None else tensor.to(device)
-                    for tensor in (router.neurons, router.thresholds, router.feature_mean, router.feature_projection)
-                ),
-            )
+            self._routers[device] = deepcopy(self.router).to(device)
         return self._routers[device]
 
     @property
@@ -449,6 +464,10 @@ class EditPackReader:
 
     def __len__(self) -> int:
         return self.config.num_edits
+
+    def __deepcopy__(self, memo: dict) -> "EditPackReader":
+        """Only read, so a copy of a model, or of a cache that remembers its routing, shares it."""
+        return self
 
     def __repr__(self) -> str:
         return f"EditPackReader({self.source!r}, {len(self)} edits, method={self.config.method!r}, layer={self.edit_layer})"

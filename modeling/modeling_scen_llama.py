@@ -29,7 +29,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMLP
 
 from .configuration_scen_llama import SCENLlamaConfig
 from .edit_pack_scen_llama import EditPackError, EditPackReader, check_fingerprint, embedded_base_folder
-from .routing_scen_llama import Route, SCENRouting, Spans, find_spans
+from .routing_scen_llama import Route, SCENRouting, Spans, _marker_ends, find_spans
 
 
 # Models whose edits are off in the running context: a `with` block in one thread leaves the others alone.
@@ -289,6 +289,11 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         )
 
     def _find_spans(self, input_ids, attention_mask, inputs_embeds, labels) -> Spans:
+        if attention_mask is not None and getattr(attention_mask, "ndim", None) != 2:
+            raise ValueError(
+                "Edits are routed by rows, for which an attention_mask of shape (batch, columns) with 0 at padding is "
+                "needed. Pass one, or use edits_disabled() for the base model's output."
+            )
         start, end = self._question_markers()
         if input_ids is None:
             input_ids = self._ids_of_markers(inputs_embeds, {*(start or ()), *(end or ())})
@@ -309,13 +314,36 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             input_ids[(inputs_embeds == embedding).all(-1)] = token
         return input_ids
 
+    def _asks_again(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> bool:
+        """Whether tokens behind a filled cache hold another question, so that the old route must not answer it."""
+        start, _ = self._question_markers()
+        given = input_ids if input_ids is not None else inputs_embeds
+        if not start or given.shape[1] == 1:
+            return False
+        if input_ids is None:
+            input_ids = self._ids_of_markers(inputs_embeds, set(start))
+        return bool(_marker_ends(input_ids, start).any())
+
     @torch.compiler.disable
     def _routing_of_call(
-        self, input_ids, attention_mask, inputs_embeds, labels, past_key_values
+        self, input_ids, attention_mask, inputs_embeds, labels, past_key_values, position_ids
     ) -> SCENRouting | None:
         """The routing state of a forward call that was given none: a new one, or the one its cache was filled under."""
-        routing = self._new_routing(input_ids, attention_mask, inputs_embeds, labels)
-        if routing is None or past_key_values is None or past_key_values.get_seq_length() == 0:
+        if id(self) in _DISABLED.get():
+            return None
+        cached = 0 if past_key_values is None else int(past_key_values.get_seq_length())
+        if attention_mask is None and position_ids is not None and bool((position_ids.diff() < 0).any()):
+            raise ValueError(
+                "position_ids start anew within a row: several sequences packed into one. Edits are routed by rows, so "
+                "give each sequence its own, or use edits_disabled() for the base model's output."
+            )
+        if not cached:
+            return self._new_routing(input_ids, attention_mask, inputs_embeds, labels)
+        given = input_ids if input_ids is not None else inputs_embeds
+        if self._asks_again(input_ids, inputs_embeds):
+            mask = None if attention_mask is None else attention_mask[:, -given.shape[1] :]
+            routing = self._new_routing(input_ids, mask, inputs_embeds, labels)
+            routing.spans = routing.spans.behind(cached)
             return routing
         routing = getattr(past_key_values, "scen_routing", None)
         if routing is None:
@@ -389,7 +417,9 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
                 without a filled cache the input is routed as a new prompt.
         """
         if routing is None and self._packs:
-            routing = self._routing_of_call(input_ids, attention_mask, inputs_embeds, labels, past_key_values)
+            routing = self._routing_of_call(
+                input_ids, attention_mask, inputs_embeds, labels, past_key_values, position_ids
+            )
         given = input_ids if input_ids is not None else inputs_embeds
         # A single token behind the prompt is all answer, and needs no bookkeeping (nor a recompilation).
         tracked = routing is not None and (routing.pending or given.shape[1] > 1)
@@ -410,11 +440,12 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         )
         if tracked:
             routing.end()
-        if routing is None or isinstance(outputs, tuple):
+        if routing is None:
             return outputs
-        if tracked and outputs.past_key_values is not None:
-            outputs.past_key_values.scen_routing = routing
-        return SCENCausalLMOutputWithPast(**outputs, routing=routing)
+        parts = outputs if isinstance(outputs, tuple) else outputs.values()
+        for cache in (part for part in parts if tracked and isinstance(part, Cache)):
+            cache.scen_routing = routing
+        return outputs if isinstance(outputs, tuple) else SCENCausalLMOutputWithPast(**outputs, routing=routing)
 
     @torch.no_grad()
     def generate(self, inputs: torch.Tensor | None = None, *args: Any, **kwargs: Any):
@@ -427,14 +458,16 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         routing = kwargs.pop("routing", None)
         if routing is None:
             routing = self._routing_of_generate(input_ids, kwargs)
+        prompts = 0
         if routing is not None:
             kwargs["routing"] = routing
+            prompts = routing.spans.answer_start.shape[0]
         outputs = super().generate(inputs, *args, **kwargs)
         if routing is not None and isinstance(outputs, dict):
-            routes = routing.routes()
-            times = len(routes) // outputs.sequences.shape[0]
-            # Beams of one prompt share its route; there may be fewer returned sequences than beams.
-            outputs["routes"] = routes[::times] if times else routes
+            # Beams and returned sequences of one prompt share its route; their numbers need not be the same.
+            routes, returned = routing.routes(), outputs.sequences.shape[0]
+            beams = len(routes) // prompts
+            outputs["routes"] = [routes[row * prompts // returned * beams] for row in range(returned)]
         return outputs
 
     def _routing_of_generate(self, input_ids: torch.Tensor | None, kwargs: dict[str, Any]) -> SCENRouting | None:
@@ -454,7 +487,8 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
                 routing.spans = routing.spans.behind(attention_mask.shape[1] - new)
             return routing
         routing = self._new_routing(input_ids, attention_mask, inputs_embeds)
-        if routing is not None and bool(routing.spans.question[:, :cached].any()):
+        whole = routing is not None and any(pack.router_needs_whole_prompt for pack in routing.packs)
+        if routing is not None and not whole and bool(routing.spans.question[:, :cached].any()):
             # A prompt cache holds part of the question, whose hidden states are gone: read the prompt once more.
             self._run(routing, input_ids, attention_mask, inputs_embeds)
         return routing

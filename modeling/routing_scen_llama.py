@@ -5,8 +5,8 @@ The story of one prompt:
 1. [`find_spans`] finds two places from the token ids alone: the *question* (the user's last turn, or the whole prompt
    where there is no chat template) and the *answer start* (the last prompt token, from which an expert acts).
 2. While the prompt runs through the layers, [`SCENRouting`] pools the hidden states that the packs' routers read.
-3. At the edited layer each pack's [`Router`] turns the pooled features into one score per indexing neuron; the best
-   neuron above its threshold fires, and its expert is gathered for that row of the batch.
+3. At the edited layer each pack's router ([`GatedRouter`], or [`SigmoidRouter`] for the paper's) scores its indexing
+   neurons; the best one that is above its thresholds fires, and its expert is gathered for that row of the batch.
 4. For the rest of the sequence the expert's contribution is added at the edited layer, by one batched matmul.
 
 All of that state lives in one [`SCENRouting`] object that belongs to the sequences of one call, never to the module:
@@ -25,7 +25,8 @@ class FeatureSpec:
     """One input of a router.
 
     Args:
-        pooling: `"question_mean"`, the mean over the question's tokens, or `"last_token"`, the last prompt token.
+        pooling: `"question_mean"`, the mean over the question's tokens, `"last_token"`, the last prompt token, or
+            `"question_tokens"`, the question's tokens one by one.
         site: `"mlp_input"`, the normalised hidden state that enters the MLP (hidden_size), or `"down_proj_input"`,
             its inner activation (intermediate_size).
         layer: Index of the decoder layer.
@@ -35,7 +36,7 @@ class FeatureSpec:
     site: str
     layer: int
 
-    POOLINGS = ("question_mean", "last_token")
+    POOLINGS = ("question_mean", "last_token", "question_tokens")
     SITES = ("mlp_input", "down_proj_input")
 
     def __post_init__(self):
@@ -127,69 +128,12 @@ def find_spans(
     )
 
 
-class Router(nn.Module):
-    """The indexing neurons of one pack: pooled features to one score per edit.
-
-    `score="cosine"`: features are centred, whitened and projected (`feature_mean`, `feature_projection`), scaled to
-    unit length and compared with the neurons, which are unit vectors of the same space.
-    `score="sigmoid"`: the neurons read the raw feature, `sigmoid(w_i · x)`, as in arXiv 2404.02699.
-
-    Args:
-        features (`list[FeatureSpec]`): What is read; features are concatenated in this order.
-        neurons (`torch.Tensor` of shape `(num_edits, dim)`): One row per edit.
-        thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): A neuron fires above its threshold.
-        feature_mean (`torch.Tensor` of shape `(num_features,)`, *optional*): For `"cosine"`.
-        feature_projection (`torch.Tensor` of shape `(num_features, dim)`, *optional*): For `"cosine"`.
-    """
-
-    SCORES = ("cosine", "sigmoid")
-
-    def __init__(
-        self,
-        features: list[FeatureSpec],
-        score: str,
-        neurons: torch.Tensor,
-        thresholds: torch.Tensor,
-        feature_mean: torch.Tensor | None = None,
-        feature_projection: torch.Tensor | None = None,
-    ):
-        super().__init__()
-        if score not in self.SCORES:
-            raise ValueError(f"Unknown router score {score!r}; known are {self.SCORES}.")
-        self.features = features
-        self.score = score
-        self.register_buffer("neurons", neurons)
-        self.register_buffer("thresholds", thresholds)
-        self.register_buffer("feature_mean", feature_mean)
-        self.register_buffer("feature_projection", feature_projection)
-
-    def transform(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled features `(batch, num_features)`, float32, to the space of the neurons `(batch, dim)`."""
-        if self.score == "sigmoid":
-            return pooled
-        return nn.functional.normalize((pooled - self.feature_mean) @ self.feature_projection, dim=-1)
-
-    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Scores of all neurons, `(batch, num_edits)` in float32."""
-        queries = self.transform(pooled)
-        scores = (queries.to(self.neurons.dtype) @ self.neurons.T).float()
-        return scores.sigmoid() if self.score == "sigmoid" else scores
-
-    def choose(self, pooled: torch.Tensor) -> "Choice":
-        """The best neuron of every row: the highest score among those that fire, else the highest at all."""
-        scores = self(pooled)
-        firing = scores > self.thresholds
-        fired = firing.any(-1)
-        eligible = scores.masked_fill(~firing & fired[:, None], -torch.inf)
-        best = eligible.max(-1)
-        others = scores.scatter(1, best.indices[:, None], -torch.inf).max(-1)
-        thresholds = self.thresholds[best.indices]
-        return Choice(fired, best.indices, best.values, thresholds, others.indices, others.values)
-
-
 @dataclass
 class Choice:
-    """What one pack's router says of each row; every field has shape `(batch,)`."""
+    """What one pack's router says of each row; every field has shape `(batch,)`.
+
+    `subject_score` and `subject_threshold` are NaN where the router has no subject gate.
+    """
 
     fired: torch.Tensor
     index: torch.Tensor
@@ -197,10 +141,142 @@ class Choice:
     threshold: torch.Tensor
     runner_up: torch.Tensor
     runner_up_score: torch.Tensor
+    subject_score: torch.Tensor
+    subject_threshold: torch.Tensor
 
     def repeat(self, times: int) -> "Choice":
         """Every row `times` times in a row."""
         return Choice(*(getattr(self, part.name).repeat_interleave(times) for part in fields(self)))
+
+    def tolists(self) -> dict[str, list]:
+        """Every field as a list of Python numbers."""
+        return {part.name: getattr(self, part.name).tolist() for part in fields(self)}
+
+
+class SigmoidRouter(nn.Module):
+    """The indexing neurons of arXiv 2404.02699: `sigmoid(w_i · x)` on the raw feature of the last prompt token.
+
+    Args:
+        features (`list[FeatureSpec]`): What is read; pooled features are concatenated in this order.
+        neurons (`torch.Tensor` of shape `(num_edits, num_features)`): One row w_i per edit.
+        thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): A neuron fires above its threshold.
+    """
+
+    def __init__(self, features: list[FeatureSpec], neurons: torch.Tensor, thresholds: torch.Tensor):
+        super().__init__()
+        self.features = features
+        self.register_buffer("neurons", neurons)
+        self.register_buffer("thresholds", thresholds)
+
+    def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> Choice:
+        """The neuron with the highest score of every row; it fires above its threshold."""
+        pooled = torch.cat([readings[spec] for spec in self.features], dim=-1)
+        scores = (pooled.to(self.neurons.dtype) @ self.neurons.T).float().sigmoid()
+        best = scores.max(-1)
+        others = scores.scatter(1, best.indices[:, None], -torch.inf).max(-1)
+        threshold = self.thresholds[best.indices]
+        none = torch.full_like(best.values, torch.nan)
+        fired = best.values > threshold
+        return Choice(fired, best.indices, best.values, threshold, others.indices, others.values, none, none)
+
+
+class GatedRouter(nn.Module):
+    """The indexing neurons of `method="scen"`: two gates, both of which must open.
+
+    *What is asked*: the pooled features of the prompt, projected to unit vectors of a small space that was trained, once per
+    base model, to bring together different wordings of one question and to keep apart other questions about the same
+    subject and the same question about other subjects. A neuron is a vector of that space, its score a cosine.
+
+    *About whom*: each token of the edit's subject looks for its best match among the question's tokens, by the cosine of
+    whitened token features of an early layer, and the matches are averaged (late interaction, as in ColBERT,
+    arXiv 2004.12832). It is evaluated for the `CANDIDATES` neurons with the highest scores only.
+
+    Args:
+        features (`list[FeatureSpec]`): Pooled features of the first gate, concatenated in this order.
+        token_feature ([`FeatureSpec`]): What the second gate reads of each token.
+        neurons (`torch.Tensor` of shape `(num_edits, dim)`): One row per edit.
+        thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Score above which the first gate opens.
+        subjects (`torch.Tensor` of shape `(num_edits, subject_tokens, token_dim)`): Token vectors; zero rows are padding.
+        subject_thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Match above which the second gate opens.
+        feature_mean (`(num_features,)`), feature_projection (`(num_features, dim)`): To the space of the neurons.
+        token_mean (`(hidden_size,)`), token_projection (`(hidden_size, token_dim)`): To the space of the subjects.
+    """
+
+    CANDIDATES = 64
+
+    def __init__(
+        self,
+        features: list[FeatureSpec],
+        token_feature: FeatureSpec,
+        neurons: torch.Tensor,
+        thresholds: torch.Tensor,
+        subjects: torch.Tensor,
+        subject_thresholds: torch.Tensor,
+        feature_mean: torch.Tensor,
+        feature_projection: torch.Tensor,
+        token_mean: torch.Tensor,
+        token_projection: torch.Tensor,
+    ):
+        super().__init__()
+        self.features = [*features, token_feature]
+        self.register_buffer("neurons", neurons)
+        self.register_buffer("thresholds", thresholds)
+        self.register_buffer("subjects", subjects)
+        self.register_buffer("subject_thresholds", subject_thresholds)
+        self.register_buffer("feature_mean", feature_mean)
+        self.register_buffer("feature_projection", feature_projection)
+        self.register_buffer("token_mean", token_mean)
+        self.register_buffer("token_projection", token_projection)
+
+    def question_vectors(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Pooled features `(batch, num_features)` to unit vectors `(batch, dim)`."""
+        return nn.functional.normalize((pooled - self.feature_mean) @ self.feature_projection, dim=-1)
+
+    def token_vectors(self, states: torch.Tensor) -> torch.Tensor:
+        """Token features `(batch, tokens, hidden_size)` to unit vectors `(batch, tokens, token_dim)`; zeros stay zero."""
+        vectors = nn.functional.normalize((states.float() - self.token_mean) @ self.token_projection, dim=-1)
+        return torch.where((states != 0).any(-1, keepdim=True), vectors, 0.0)
+
+    def subject_scores(self, tokens: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
+        """How much of each edit's subject is found among a question's tokens.
+
+        Args:
+            tokens (`torch.Tensor` of shape `(batch, tokens, token_dim)`): Vectors of the question's tokens.
+            edits (`torch.LongTensor` of shape `(batch, candidates)`): Numbers of the edits.
+
+        Returns:
+            `torch.Tensor` of shape `(batch, candidates)`: At most 1.
+        """
+        subjects = self.subjects[edits].float()
+        present = (subjects != 0).any(-1)
+        matches = torch.einsum("bcsd,btd->bcst", subjects, tokens)
+        # A padded token matches with 0, which is never the best where there is anything to find.
+        best = matches.amax(-1).masked_fill(~present, 0.0)
+        return best.sum(-1) / present.sum(-1).clamp(min=1)
+
+    def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> Choice:
+        """The edit with the highest scores of those whose gates are both open, else the one that came closest."""
+        *features, token_feature = self.features
+        queries = self.question_vectors(torch.cat([readings[spec] for spec in features], dim=-1))
+        scores = (queries.to(self.neurons.dtype) @ self.neurons.T).float()
+        score, edits = scores.topk(min(self.CANDIDATES, scores.shape[1]), dim=-1)
+        subject = self.subject_scores(self.token_vectors(readings[token_feature]), edits)
+        threshold, subject_threshold = self.thresholds[edits], self.subject_thresholds[edits]
+        shortfall = torch.maximum(threshold - score, subject_threshold - subject)
+        open_ = shortfall < 0
+        # Open gates come first, by both scores; then the others, by how little they miss.
+        rank = torch.where(open_, score + subject + 4.0, -shortfall)
+        best = rank.argmax(-1, keepdim=True)
+        other = rank.scatter(1, best, -torch.inf).argmax(-1, keepdim=True)
+        other_score = score.scatter(1, best, -torch.inf).gather(1, other)
+        picked = (part.gather(1, best)[:, 0] for part in (open_, edits, score, threshold))
+        return Choice(
+            *picked,
+            edits.gather(1, other)[:, 0],
+            other_score[:, 0],
+            subject.gather(1, best)[:, 0],
+            subject_threshold.gather(1, best)[:, 0],
+        )
 
 
 @dataclass(frozen=True)
@@ -212,6 +288,8 @@ class Route:
         edit_id: The edit with the best score; `None` when no pack is loaded.
         pack: Name under which its pack is loaded.
         score: Its score; `threshold`: the score above which it fires.
+        subject_score: How well its subject is found in the question, and `subject_threshold`; both must be passed. `None`
+            for `method="paper"`, which has no such gate.
         runner_up: The edit with the next best score in the same pack, and `runner_up_score`.
         fact: The edit's line in `edits.jsonl` (prompt, target, source ...).
     """
@@ -221,6 +299,8 @@ class Route:
     pack: str | None = None
     score: float | None = None
     threshold: float | None = None
+    subject_score: float | None = None
+    subject_threshold: float | None = None
     runner_up: str | None = None
     runner_up_score: float | None = None
     fact: dict[str, Any] = field(default_factory=dict)
@@ -242,6 +322,7 @@ class LowRankExperts:
         return LowRankExperts(*(part.repeat_interleave(times, 0) for part in (self.fired, self.a, self.b)))
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor, answer: torch.Tensor | None, bias=None) -> torch.Tensor:
+        """The edited output; arguments as for [`SCENRouting.edit`], `answer` `(batch, length, 1)` where not all is answer."""
         edited = y + (x @ self.a.transpose(1, 2)) @ self.b.transpose(1, 2)
         rows = self.fired[:, None, None]
         # `where` and not a masked sum: rows and positions outside keep their bits, whatever the expert computes.
@@ -264,6 +345,7 @@ class FullExperts:
         return FullExperts(self.fired.repeat_interleave(times, 0), self.weight.repeat_interleave(times, 0))
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor, answer: torch.Tensor | None, bias=None) -> torch.Tensor:
+        """The edited output; arguments as for [`SCENRouting.edit`]. The whole sequence counts, whatever `answer` says."""
         edited = x @ self.weight.transpose(1, 2)
         return torch.where(self.fired[:, None, None], edited if bias is None else edited + bias, y)
 
@@ -289,15 +371,24 @@ class SCENRouting:
         self._start = self._stop = 0
         self._answer: torch.Tensor | None = None
 
+    @torch.compiler.disable
     def begin(self, batch: int, length: int, offset: int) -> None:
         """A forward pass over columns `offset` to `offset + length` of `batch` rows is about to start."""
         self._expand(batch // self.spans.answer_start.shape[0])
+        if self.pending and offset and any(pack.router_needs_whole_prompt for pack in self.packs):
+            raise ValueError(
+                'Edits of method="paper" replace a weight for the whole sequence, which a cached prefix has already '
+                'passed. Run the whole conversation without past_key_values, or use a pack of method="scen".'
+            )
         if self.pending and bool(self.spans.question[:, self._stop : offset].any()):
             raise ValueError(
                 f"The question begins before token {offset}, and the tokens before it are already in the cache, where "
                 "their hidden states cannot be read. Crop the cache to the start of the turn, or pass no cache."
             )
         self._start, self._stop = offset, offset + length
+        if self.pending:  # tokens drafted for assisted decoding may stand behind the prompt
+            missing = max(self._stop - self.spans.question.shape[1], 0)
+            self.spans = Spans(nn.functional.pad(self.spans.question, (0, missing)), self.spans.answer_start)
         device = self.spans.answer_start.device
         columns = torch.arange(offset, offset + length, device=device)
         self._answer = (columns >= self.spans.answer_start[:, None])[:, :, None]
@@ -324,8 +415,12 @@ class SCENRouting:
             spec = FeatureSpec(pooling, site, layer)
             if spec not in self._wanted:
                 continue
-            pooled = self._pool(pooling, states)
-            self._pooled[spec] = self._pooled[spec] + pooled if spec in self._pooled else pooled
+            if pooling == "question_tokens":
+                parts = [self._question_tokens(states)]
+                self._pooled[spec] = torch.cat([self._pooled[spec], *parts] if spec in self._pooled else parts, dim=1)
+            else:
+                pooled = self._pool(pooling, states)
+                self._pooled[spec] = self._pooled[spec] + pooled if spec in self._pooled else pooled
 
     def _pool(self, pooling: str, states: torch.Tensor) -> torch.Tensor:
         """This pass's share of a pooled feature, `(batch, features)` in float32; shares of chunks add up."""
@@ -340,6 +435,15 @@ class SCENRouting:
         states = torch.where((weights > 0)[:, :, None], states.float(), 0.0)
         return (weights[:, None, :] @ states)[:, 0]
 
+    def _question_tokens(self, states: torch.Tensor) -> torch.Tensor:
+        """The states of the question's tokens in this pass, `(batch, most, features)`, zero where a row has fewer."""
+        question = self.spans.question[:, self._start : self._stop].to(states.device)
+        most = max(int(question.sum(1).max()), 1)
+        # A stable sort brings the question's columns to the front, in their order.
+        columns = (~question).to(torch.uint8).sort(dim=1, stable=True).indices[:, :most, None]
+        found = states.gather(1, columns.expand(-1, -1, states.shape[-1]))
+        return torch.where(question.gather(1, columns[:, :, 0])[:, :, None], found, 0.0)
+
     def edit(self, layer: int, x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The edited output of `down_proj` of one layer.
 
@@ -347,7 +451,7 @@ class SCENRouting:
             x (`(batch, length, intermediate_size)`): Input of `down_proj`; `y` (`(batch, length, hidden_size)`): its output.
             bias (`(hidden_size,)`, *optional*): Bias of `down_proj`.
         """
-        if self.pending:
+        if self.pending and any(pack.edit_layer == layer for pack in self.packs):
             self._decide(layer, x)
         for experts in self._experts.get(layer, ()):
             answer = None if self._answer is None else self._answer.to(x.device)
@@ -374,15 +478,9 @@ class SCENRouting:
                 )
             return
         for pack in packs:
-            if pack.router_needs_whole_prompt and self._start > 0:
-                raise ValueError(
-                    'Edits of method="paper" replace a weight for the whole sequence, which a cached prefix has '
-                    "already passed. Run the whole conversation without past_key_values, or use a pack of "
-                    'method="scen".'
-                )
             router = pack.router_on(x.device)
-            pooled = torch.cat([self._pooled[spec].to(x.device) for spec in router.features], dim=-1)
-            self.choices[pack.name] = router.choose(pooled)
+            readings = {spec: self._pooled[spec].to(x.device) for spec in router.features}
+            self.choices[pack.name] = router.choose(readings)
         self._claim(packs)
         for pack in packs:
             fired = self._claims[pack.name]
@@ -408,37 +506,26 @@ class SCENRouting:
         if not self.choices:
             rows = 0 if self.spans is None else self.spans.answer_start.shape[0]
             return [Route(fired=False)] * rows
-        columns = {}
-        for pack in self.packs:
-            choice = self.choices[pack.name]
-            columns[pack.name] = list(
-                zip(
-                    self._claims[pack.name].tolist(),
-                    choice.index.tolist(),
-                    choice.score.tolist(),
-                    choice.threshold.tolist(),
-                    choice.runner_up.tolist(),
-                    choice.runner_up_score.tolist(),
-                    strict=True,
-                )
-            )
-        rows = len(next(iter(columns.values())))
-        return [self._route_of_row(row, columns) for row in range(rows)]
+        rows = next(iter(self._claims.values())).shape[0]
+        choices = [(pack, self._claims[pack.name].tolist(), self.choices[pack.name].tolists()) for pack in self.packs]
+        return [self._route_of_row(row, choices) for row in range(rows)]
 
-    def _route_of_row(self, row: int, columns: dict[str, list[tuple]]) -> Route:
+    @staticmethod
+    def _route_of_row(row: int, choices: list[tuple]) -> Route:
         # The edit that fired, else the one that came closest to its threshold.
-        pack = max(
-            self.packs, key=lambda p: (columns[p.name][row][0], columns[p.name][row][2] - columns[p.name][row][3])
-        )
-        fired, index, score, threshold, runner_up, runner_up_score = columns[pack.name][row]
-        alone = runner_up_score == -torch.inf
+        pack, claims, choice = max(choices, key=lambda c: (c[1][row], c[2]["score"][row] - c[2]["threshold"][row]))
+        number, runner_up = choice["index"][row], choice["runner_up"][row]
+        alone = choice["runner_up_score"][row] == -torch.inf
+        gated = choice["subject_score"][row] == choice["subject_score"][row]
         return Route(
-            fired=fired,
-            edit_id=pack.edit_id(index),
+            fired=claims[row],
+            edit_id=pack.edit_id(number),
             pack=pack.name,
-            score=score,
-            threshold=threshold,
+            score=choice["score"][row],
+            threshold=choice["threshold"][row],
+            subject_score=choice["subject_score"][row] if gated else None,
+            subject_threshold=choice["subject_threshold"][row] if gated else None,
             runner_up=None if alone else pack.edit_id(runner_up),
-            runner_up_score=None if alone else runner_up_score,
-            fact=pack.fact(index),
+            runner_up_score=None if alone else choice["runner_up_score"][row],
+            fact=pack.fact(number),
         )

@@ -36,7 +36,7 @@ from .errors import EditPackError
 from .modeling import EditPackReader, SCENLlamaConfig
 from .modeling.configuration_scen_llama import FORMAT_VERSION
 from .modeling.edit_pack_scen_llama import FACTS_NAME, FINGERPRINT_PREFIX, MANIFEST_NAME, ROUTER_NAME, checksum
-from .neurons import FeatureTransform
+from .modeling.routing_scen_llama import GatedRouter
 
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ AUTO_MAP = {
     "AutoModelForCausalLM": "modeling_scen_llama.SCENLlamaForCausalLM",
 }
 
+# Tensors of the router with one row per edit.
+_PER_EDIT = ("thresholds", "subject_thresholds")
+
 
 @dataclass
 class Shard:
@@ -62,6 +65,7 @@ class Shard:
     Args:
         edits: The facts, in order.
         neurons: `(len(edits), dim)`, as stored.
+        subjects: `(len(edits), subject_tokens, token_dim)`, as stored, where the router has a subject gate.
         checksums: `(len(edits),)`, int64, of the experts.
         experts: The experts by tensor name, each `(len(edits), ...)`; `None` while they are only on disk.
         number: Of its files; `None` before it is written.
@@ -71,6 +75,7 @@ class Shard:
     edits: list[Edit]
     neurons: torch.Tensor
     checksums: torch.Tensor
+    subjects: torch.Tensor | None = None
     experts: dict[str, torch.Tensor] | None = None
     number: int | None = None
     entry: dict[str, Any] | None = None
@@ -83,18 +88,17 @@ class EditPack:
     Args:
         config: Base, method, edited layer and router; becomes `config.json`.
         shards: The edits, in the order in which they were added.
-        thresholds: `(num_edits,)`, float32.
+        router: Tensors of the router beside the neurons, by name as in `router.safetensors`: `thresholds` `(num_edits,)`, and for
+            `method="scen"` `subject_thresholds` `(num_edits,)` and the transforms of the router space.
         base_fingerprint: Samples of the base's weights, see [`~modeling.edit_pack_scen_llama.fingerprint`].
-        transform: Feature transform of a `"cosine"` router.
         tokenizer, generation_config: Of the base; written beside the pack so that it loads by name alone.
         report: Figures of the last training run, see [`SCENTrainer.train`].
     """
 
     config: SCENLlamaConfig
     shards: list[Shard]
-    thresholds: torch.Tensor
+    router: dict[str, torch.Tensor]
     base_fingerprint: dict[str, torch.Tensor]
-    transform: FeatureTransform | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
     generation_config: GenerationConfig | None = None
     report: dict[str, Any] = field(default_factory=dict)
@@ -131,16 +135,20 @@ class EditPack:
             where = f"{reader.source}: {FACTS_NAME}, line "
             edits = [Edit.from_dict(reader.fact(n), f"{where}{n + 1}") for n in range(start, stop)]
             number = int(entry["neurons"]["file"].split("-")[1].split(".")[0])
+            subjects = router.subjects[start:stop] if isinstance(router, GatedRouter) else None
             shards.append(
-                Shard(edits, router.neurons[start:stop], reader.checksums[start:stop], number=number, entry=entry)
+                Shard(
+                    edits,
+                    router.neurons[start:stop],
+                    reader.checksums[start:stop],
+                    subjects,
+                    number=number,
+                    entry=entry,
+                )
             )
             start = stop
-        transform = None
-        if router.feature_mean is not None and router.feature_projection is not None:
-            transform = FeatureTransform(router.feature_mean, router.feature_projection)
-        return cls(
-            deepcopy(reader.config), shards, router.thresholds, reader.base_fingerprint, transform, _reader=reader
-        )
+        tensors = {name: tensor for name, tensor in router.named_buffers() if name not in ("neurons", "subjects")}
+        return cls(deepcopy(reader.config), shards, tensors, reader.base_fingerprint, _reader=reader)
 
     @property
     def edits(self) -> list[Edit]:
@@ -151,6 +159,16 @@ class EditPack:
     def neurons(self) -> torch.Tensor:
         """`(num_edits, dim)`."""
         return torch.cat([shard.neurons for shard in self.shards])
+
+    @property
+    def subjects(self) -> torch.Tensor:
+        """`(num_edits, subject_tokens, token_dim)`, of a pack whose router has a subject gate."""
+        return torch.cat([shard.subjects for shard in self.shards if shard.subjects is not None])
+
+    @property
+    def thresholds(self) -> torch.Tensor:
+        """`(num_edits,)`, float32."""
+        return self.router["thresholds"]
 
     def __len__(self) -> int:
         return sum(len(shard.edits) for shard in self.shards)
@@ -212,12 +230,15 @@ class EditPack:
                 rows = torch.tensor(kept).nonzero()[:, 0]
                 experts = {name: tensor[rows] for name, tensor in self.experts_of(shard).items()}
                 edits = [shard.edits[row] for row in rows.tolist()]
-                shards.append(Shard(edits, shard.neurons[rows], shard.checksums[rows], experts))
-        return replace(self, shards=shards, thresholds=self.thresholds[torch.tensor(keep)])
+                subjects = None if shard.subjects is None else shard.subjects[rows]
+                shards.append(Shard(edits, shard.neurons[rows], shard.checksums[rows], subjects, experts))
+        rows = torch.tensor(keep)
+        router = {name: tensor[rows] if name in _PER_EDIT else tensor for name, tensor in self.router.items()}
+        return replace(self, shards=shards, router=router)
 
-    def extended(self, shard: Shard, thresholds: torch.Tensor) -> EditPack:
-        """This pack with one more shard, and the thresholds `(num_edits,)` of all its edits."""
-        return replace(self, shards=[*self.shards, shard], thresholds=thresholds)
+    def extended(self, shard: Shard) -> EditPack:
+        """This pack with one more shard; the thresholds are still to be set for all edits."""
+        return replace(self, shards=[*self.shards, shard], router=dict(self.router))
 
     # ---------------------------------------------------------------- writing
 
@@ -282,13 +303,10 @@ class EditPack:
 
     def _write_router(self, path: Path) -> None:
         tensors = {
-            "thresholds": self.thresholds.float(),
+            **self.router,
             "checksums": torch.cat([shard.checksums for shard in self.shards]),
             **{f"{FINGERPRINT_PREFIX}{name}": samples for name, samples in self.base_fingerprint.items()},
         }
-        if self.transform is not None:
-            tensors["feature_mean"] = self.transform.mean
-            tensors["feature_projection"] = self.transform.projection
         _save_tensors(tensors, path)
 
     def _write_shards(self, folder: Path) -> list[dict[str, Any]]:
@@ -303,7 +321,10 @@ class EditPack:
                 continue
             number = shard.number if shard.number is not None else max(taken, default=0) + 1
             taken.append(number)
-            parts = {"neurons": {"neurons": shard.neurons}, "experts": self.experts_of(shard)}
+            neurons = {"neurons": shard.neurons}
+            if shard.subjects is not None:
+                neurons["subjects"] = shard.subjects
+            parts = {"neurons": neurons, "experts": self.experts_of(shard)}
             entry: dict[str, Any] = {"edits": len(shard.edits)}
             for part, tensors in parts.items():
                 path = folder / f"{part}-{number:05d}.safetensors"
@@ -317,10 +338,16 @@ class EditPack:
         return entries
 
 
-def new_shard(edits: list[Edit], neurons: torch.Tensor, experts: dict[str, torch.Tensor]) -> Shard:
-    """A shard of freshly trained edits; `neurons` and `experts` are in the dtype to be stored."""
+def new_shard(
+    edits: list[Edit],
+    neurons: torch.Tensor,
+    experts: dict[str, torch.Tensor],
+    subjects: torch.Tensor | None = None,
+) -> Shard:
+    """A shard of freshly trained edits; all tensors are in the dtype to be stored."""
     rows = zip(*experts.values(), strict=True)
-    return Shard(edits, neurons, torch.tensor([checksum(row) for row in rows], dtype=torch.int64), experts)
+    checksums = torch.tensor([checksum(row) for row in rows], dtype=torch.int64)
+    return Shard(edits, neurons, checksums, subjects, experts)
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -11,33 +11,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from tqdm.auto import tqdm
 
-from .background import background_questions
 from .batches import in_batches
 from .edits import Edit, resolve_edits
 from .errors import EditError, EditPackError
 from .experts import ExpertTrainer, TrainedExpert
-from .features import pooled_features
+from .features import PromptReader
 from .modeling import SCENLlamaConfig, SCENLlamaForCausalLM
 from .modeling.edit_pack_scen_llama import check_fingerprint, fingerprint
 from .modeling.routing_scen_llama import FeatureSpec
-from .neurons import FeatureTransform, calibrated_threshold, fit_whitening
-from .pack import EditPack, new_shard
+from .neurons import SUBJECT_THRESHOLD, find_confusions, question_ids, stack_subjects, subject_token_positions
+from .pack import EditPack, Shard, new_shard
 from .paper import FullExpertTrainer, train_indexing_neurons
 from .prompts import encode_prompt, encode_target, pad_id_of, question_markers
+from .router_space import RouterSettings, RouterSpace, load_router_space
 
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-# Background questions: the first part shapes the feature transform, the second, unseen by it, sets the thresholds.
-_FITTED, _CALIBRATED = 2000, 2000
 
 
 @dataclass
@@ -46,15 +42,14 @@ class SCENTrainingConfig:
 
     Args:
         method: `"scen"`, the fast default, or `"paper"`, arXiv 2404.02699 as published.
-        edit_layer: Layer whose `down_proj` the experts change; by default at 0.7 of the depth for `"scen"` and at 20/32 for
+        edit_layer: Layer whose `down_proj` the experts change; by default at 0.8 of the depth for `"scen"` and at 20/32 for
             `"paper"`.
-        router_layer: Layer whose hidden state the neurons of `"scen"` read; by default at 0.2 of the depth.
         rank: Rank of the experts of `"scen"`.
-        learning_rate: Of Adam in stage 1; 0 stands for 0.02 with `"scen"` and 1e-4 with `"paper"`.
+        learning_rate: Of Adam in stage 1; 0 stands for 0.04 with `"scen"` and 1e-4 with `"paper"`.
         max_steps: Stage-1 steps per edit, at most (`"scen"`) or exactly (`"paper"`); 0 stands for 40 and 10.
         stop_loss: `"scen"` stops an edit when each target token's loss is below this many nats.
-        neuron_dim: Dimensions of the neurons of `"scen"`.
-        false_activation_rate: Share of prompts outside the edits that may fire, for the calibration of `"scen"`.
+        false_activation_rate: Share of other questions about an edited subject that may fire, for the calibration of
+            `"scen"`. Unrelated prompts fire far less often.
         neuron_steps, neuron_learning_rate, threshold: Stage 2 of `"paper"`.
         batch_size: Edits trained side by side; halved when memory runs out. 0 stands for 64 with `"scen"`, 8 with `"paper"`.
         seed: Makes a run repeatable.
@@ -62,13 +57,11 @@ class SCENTrainingConfig:
 
     method: Literal["scen", "paper"] = "scen"
     edit_layer: int | None = None
-    router_layer: int | None = None
-    rank: int = 4
+    rank: int = 3
     learning_rate: float = 0.0
     max_steps: int = 0
     stop_loss: float = 0.05
-    neuron_dim: int = 256
-    false_activation_rate: float = 0.001
+    false_activation_rate: float = 0.05
     neuron_steps: int = 20
     neuron_learning_rate: float = 1e-4
     threshold: float = 0.65
@@ -79,10 +72,10 @@ class SCENTrainingConfig:
         if self.method not in ("scen", "paper"):
             raise ValueError(f"method must be 'scen' or 'paper', not {self.method!r}.")
         paper = self.method == "paper"
-        self.learning_rate = self.learning_rate or (1e-4 if paper else 0.02)
+        self.learning_rate = self.learning_rate or (1e-4 if paper else 0.04)
         self.max_steps = self.max_steps or (10 if paper else 40)
         self.batch_size = self.batch_size or (8 if paper else 64)
-        for name in ("rank", "max_steps", "batch_size", "neuron_dim", "neuron_steps"):
+        for name in ("rank", "max_steps", "batch_size", "neuron_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
         if not 0 <= self.false_activation_rate < 1:
@@ -115,29 +108,31 @@ class SCENTrainer:
         self.config = config or SCENTrainingConfig()
         self.progress = progress
         self._markers = question_markers(tokenizer)
-        depth = model.config.num_hidden_layers
-        fraction = 20 / 32 if self.config.method == "paper" else 0.7
-        self.edit_layer = self._layer("edit_layer", round(fraction * depth))
-        self.router_layer = self._layer("router_layer", min(round(0.2 * depth), self.edit_layer))
-        if self.router_layer > self.edit_layer:
-            raise EditPackError(
-                f"router_layer={self.router_layer} lies above edit_layer={self.edit_layer}; the route must be known there."
-            )
+        self.edit_layer = self._edit_layer()
+        self._reader = PromptReader(
+            model, self._markers, pad_id_of(tokenizer), self.config.batch_size, progress=progress
+        )
 
-    def _layer(self, name: str, default: int) -> int:
-        depth = self.model.config.num_hidden_layers
-        layer = getattr(self.config, name)
-        layer = min(default, depth - 1) if layer is None else layer
+    def _edit_layer(self) -> int:
+        depth, layer = self.model.config.num_hidden_layers, self.config.edit_layer
+        if layer is None:
+            return min(round((20 / 32 if self.config.method == "paper" else 0.8) * depth), depth - 1)
         if not 0 <= layer < depth:
-            raise EditPackError(f"{name}={layer}: the model has layers 0 to {depth - 1}.")
+            raise EditPackError(f"edit_layer={layer}: the model has layers 0 to {depth - 1}.")
         return layer
 
     @property
-    def features(self) -> list[FeatureSpec]:
-        """What the neurons read."""
-        if self.config.method == "paper":
-            return [FeatureSpec("last_token", "down_proj_input", self.edit_layer)]
-        return [FeatureSpec("question_mean", "mlp_input", self.router_layer)]
+    def router_settings(self) -> RouterSettings:
+        """What the neurons of `method="scen"` read: subjects show in early layers, relations just below the edit."""
+        late, early = max(self.edit_layer - 1, 0), round(0.25 * self.edit_layer)
+        features = (
+            FeatureSpec("question_mean", "mlp_input", early),
+            FeatureSpec("question_mean", "mlp_input", late),
+            FeatureSpec("last_token", "mlp_input", late),
+        )
+        tokens = FeatureSpec("question_tokens", "mlp_input", round(0.05 * self.edit_layer))
+        hidden = self.model.config.hidden_size
+        return RouterSettings(features, tokens, dim=min(256, hidden), token_dim=min(128, hidden), subject_tokens=8)
 
     # --------------------------------------------------------------- training
 
@@ -171,7 +166,7 @@ class SCENTrainer:
             pack = self._train_neurons(edits, prompts, experts, into)
             stage2 = time.perf_counter() - start - stage1
         missed = [edit.id for edit, expert in zip(edits, experts, strict=True) if not expert.converged]
-        pack.report = {
+        pack.report |= {
             "edits": len(edits),
             "stage1_seconds": stage1,
             "stage2_seconds": stage2,
@@ -245,35 +240,55 @@ class SCENTrainer:
     def _train_neurons(self, edits, prompts, experts: list[TrainedExpert], into: EditPack | None) -> EditPack:
         stored = torch.bfloat16 if self.config.method == "scen" else torch.float32
         tensors = {name: torch.stack([e.tensors[name] for e in experts]).to(stored) for name in experts[0].tensors}
-        pooled = self._pooled(prompts, "Neurons")
-        transform = None
         if self.config.method == "paper":
-            neurons = self._paper_neurons(edits, pooled, into)
-            thresholds = torch.full((len(edits),), self.config.threshold)
-            if into is not None:
-                thresholds = torch.cat([into.thresholds, thresholds])
-        else:
-            transform, others = self._background(into)
-            neurons = transform(pooled).to(stored)
-            known = neurons if into is None else torch.cat([into.neurons, neurons])
-            level = calibrated_threshold(known.float(), others, self.config.false_activation_rate)
-            thresholds = torch.full((len(known),), level)
-        shard = new_shard(list(edits), neurons, tensors)
+            shard = new_shard(list(edits), self._paper_neurons(edits, prompts, into), tensors)
+            pack = self._pack_with(shard, into)
+            pack.router["thresholds"] = torch.full((len(pack),), self.config.threshold)
+            return pack
+        settings = self.router_settings
+        space, threshold, expected = self._router(into)
+        pooled, tokens = self._reader.pooled_and_tokens(prompts, settings.features, settings.token_feature, "Neurons")
+        neurons = space.question_vectors(pooled).to(stored)
+        subjects = []
+        for edit, prompt, states in zip(edits, prompts, tokens, strict=True):
+            question = question_ids(prompt, self._markers)
+            positions = subject_token_positions(self.tokenizer, question, edit.subject)
+            subjects.append(space.token_vectors(states)[positions])
+        stacked = stack_subjects(subjects, settings.subject_tokens).to(stored)
+        pack = self._pack_with(new_shard(list(edits), neurons, tensors, stacked), into)
+        confusions = find_confusions(pack.edits, pack.neurons, pack.subjects)
+        pack.router.update(
+            space.tensors(),
+            thresholds=torch.full((len(pack),), threshold),
+            subject_thresholds=torch.full((len(pack),), SUBJECT_THRESHOLD),
+        )
+        pack.report = {
+            "threshold": threshold,
+            "subject_threshold": SUBJECT_THRESHOLD,
+            "expected": expected,
+            "confusions": [asdict(confusion) for confusion in confusions],
+        }
+        return pack
+
+    def _pack_with(self, shard: Shard, into: EditPack | None) -> EditPack:
         if into is not None:
-            return into.extended(shard, thresholds)
+            return into.extended(shard)
         return EditPack(
-            self._pack_config(),
-            [shard],
-            thresholds,
-            fingerprint(self.model),
-            transform,
-            self.tokenizer,
-            self.model.generation_config,
+            self._pack_config(), [shard], {}, fingerprint(self.model), self.tokenizer, self.model.generation_config
         )
 
-    def _paper_neurons(self, edits, pooled: torch.Tensor, into: EditPack | None) -> torch.Tensor:
+    def _router(self, into: EditPack | None) -> tuple[RouterSpace, float, dict[str, float]]:
+        """Space and threshold of the first gate, and what generic questions say of them; those of `into` if given."""
+        if into is not None:
+            space = RouterSpace(**{part.name: into.router[part.name] for part in fields(RouterSpace)})
+            return space, float(into.thresholds.min()), {}
+        space, calibration = load_router_space(self._reader, self.tokenizer, self.router_settings)
+        threshold = calibration.threshold(self.config.false_activation_rate)
+        return space, threshold, calibration.expected(threshold)
+
+    def _paper_neurons(self, edits, prompts, into: EditPack | None) -> torch.Tensor:
         earlier = [] if into is None else [encode_prompt(self.tokenizer, edit.prompt) for edit in into.edits]
-        features = torch.cat([self._pooled(earlier, "Earlier edits"), pooled]) if earlier else pooled
+        features = self._reader.pooled([*earlier, *prompts], [self._paper_feature], "Neurons")
         return train_indexing_neurons(
             features.to(self.model.device),
             [_seed_of(edit) for edit in edits],
@@ -283,39 +298,21 @@ class SCENTrainer:
             seed=self.config.seed,
         ).cpu()
 
-    def _background(self, into: EditPack | None) -> tuple[FeatureTransform, torch.Tensor]:
-        """The feature transform, learned once per pack, and held-out questions in its space."""
-        questions = background_questions(_FITTED + _CALIBRATED)
-        if into is not None and into.transform is not None:
-            questions, transform = questions[_FITTED:], into.transform
-        pooled = self._pooled([encode_prompt(self.tokenizer, question) for question in questions], "Calibration")
-        if into is None or into.transform is None:
-            transform = fit_whitening(pooled[:_FITTED], self.config.neuron_dim)
-        return transform, transform(pooled[-_CALIBRATED:])
-
-    def _pooled(self, prompts: Sequence[list[int]], description: str) -> torch.Tensor:
-        return pooled_features(
-            self.model,
-            prompts,
-            self.features,
-            question_markers=self._markers,
-            pad_id=pad_id_of(self.tokenizer),
-            batch_size=self.config.batch_size,
-            progress=description if self.progress else None,
-        )
+    @property
+    def _paper_feature(self) -> FeatureSpec:
+        return FeatureSpec("last_token", "down_proj_input", self.edit_layer)
 
     def _pack_config(self) -> SCENLlamaConfig:
         paper = self.config.method == "paper"
+        spec = self._paper_feature
         fields = self.model.config.to_dict()
         fields.update(
             method=self.config.method,
             edit_layer=self.edit_layer,
             expert_rank=None if paper else self.config.rank,
-            router={
-                "features": [[spec.pooling, spec.site, spec.layer] for spec in self.features],
-                "score": "sigmoid" if paper else "cosine",
-                **({} if paper else {"dim": min(self.config.neuron_dim, self.model.config.hidden_size)}),
-            },
+            router={"features": [[spec.pooling, spec.site, spec.layer]]}
+            if paper
+            else self.router_settings.to_config(),
             question_start_ids=self._markers[0],
             question_end_ids=self._markers[1],
         )
