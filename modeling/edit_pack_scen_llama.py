@@ -15,7 +15,7 @@ import json
 import re
 import threading
 import zlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +35,7 @@ ROUTER_NAME = "router.safetensors"
 FINGERPRINT_PREFIX = "fingerprint."
 FINGERPRINT_SAMPLES = 64
 
-_SHARD_NAME = re.compile(r"(neurons|experts)-\d{5,}\.safetensors")
+_SHARD_NAME = re.compile(r"(neurons|experts)-[0-9]{5,}\.safetensors")
 
 
 class EditPackError(ValueError):
@@ -192,13 +192,17 @@ class EditPackReader:
         self._check_format(config.format_version, "config.json")
         if config.method not in ("scen", "paper"):
             raise EditPackError(f"{self.source}: config.json names an unknown method {config.method!r}.")
-        if config.edit_layer is None or not 0 <= config.edit_layer < config.num_hidden_layers:
+        if not isinstance(config.edit_layer, int) or not 0 <= config.edit_layer < config.num_hidden_layers:
             raise EditPackError(
-                f"{self.source}: config.json puts the experts in layer {config.edit_layer} of "
+                f"{self.source}: config.json puts the experts in layer {config.edit_layer!r} of "
                 f"{config.num_hidden_layers} layers."
             )
         if config.method == "scen" and not (isinstance(config.expert_rank, int) and config.expert_rank > 0):
             raise EditPackError(f"{self.source}: config.json gives no valid expert_rank ({config.expert_rank!r}).")
+        for field in ("question_start_ids", "question_end_ids"):
+            ids = getattr(config, field)
+            if ids is not None and not (isinstance(ids, list) and all(isinstance(token, int) for token in ids)):
+                raise EditPackError(f"{self.source}: config.json, {field}: a list of token ids is expected, not {ids!r}.")
         if not isinstance(config.router, dict):
             raise EditPackError(f"{self.source}: config.json describes no router.")
         try:
@@ -241,6 +245,10 @@ class EditPackReader:
                     raise EditPackError(f"{self.source}: {MANIFEST_NAME} gives no size and sha256 for {file}.")
             if not isinstance(entries.get("edits"), int) or entries["edits"] < 1:
                 raise EditPackError(f"{self.source}: {MANIFEST_NAME} has a shard with {entries.get('edits')!r} edits.")
+        files = Counter(shard[kind]["file"] for shard in shards for kind in ("neurons", "experts"))
+        file, times = files.most_common(1)[0]
+        if times > 1:
+            raise EditPackError(f"{self.source}: {MANIFEST_NAME} names {file} twice.")
         if sum(shard["edits"] for shard in shards) != self.config.num_edits:
             raise EditPackError(
                 f"{self.source}: {MANIFEST_NAME} counts {sum(shard['edits'] for shard in shards)} edits, config.json "
@@ -301,6 +309,11 @@ class EditPackReader:
             for key in file.keys()  # noqa: SIM118 - `safe_open` is no mapping
             if key.startswith(FINGERPRINT_PREFIX)
         }
+        if not self.base_fingerprint:
+            raise EditPackError(
+                f"{self.source}: {ROUTER_NAME} has no fingerprint of the base model, without which the edits cannot be "
+                "told to fit a model. Get the pack again."
+            )
         thresholds = tensor("thresholds", count)
         if not gated:
             shards = self._neuron_shards({"neurons": (self._feature_size,)}, floats)

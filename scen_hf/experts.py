@@ -225,8 +225,6 @@ class ExpertTrainer:
         own = [[*prompt[shared_length:], *target[:-1]] for prompt, target in zip(prompts, targets, strict=True)]
         # Padding is on the right, so causality alone keeps it from what counts.
         input_ids = stack_right(own, 0)
-        if cache is not None and len(own) > 1:
-            cache.batch_repeat_interleave(len(own))
         with captured_layer(self.model, self.layer) as captured:
             cache = model(input_ids=input_ids.to(device), past_key_values=cache, use_cache=True).past_key_values
         lengths = torch.tensor([len(target) for target in targets])
@@ -260,9 +258,7 @@ class ExpertTrainer:
         shared_ids, shared = self._shared
         if len(shared_ids) >= min(map(len, prompts)):
             return 0, None
-        cache = DynamicCache(config=self.model.config)
-        for number, (keys, values, *_) in enumerate(shared):
-            cache.update(keys, values, number)
+        cache = repeated_cache(shared, len(prompts))
         return len(shared_ids), cache
 
 
@@ -294,6 +290,14 @@ def eager_attention(model: LlamaForCausalLM) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+def repeated_cache(cache: DynamicCache, rows: int) -> DynamicCache:
+    """A cache of its own for `rows` sequences that begin like the one in `cache`, which stays as it is."""
+    repeated = DynamicCache()
+    for number, (keys, values, *_) in enumerate(cache):
+        repeated.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
+    return repeated
 
 
 def stack_right(sequences: Sequence[Sequence[int]], fill: int) -> torch.Tensor:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from tqdm.auto import tqdm
+from transformers import DynamicCache
 
 from .batches import in_batches
+from .experts import repeated_cache, stack_right
 from .modeling import SCENLlamaForCausalLM, SCENRouting
 from .modeling.routing_scen_llama import FeatureSpec, find_spans
-from .prompts import pad_left
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,15 @@ class PromptReader:
     Args:
         model: Any model of the family; packs that are loaded play no part.
         question_markers: As derived by [`~prompts.question_markers`].
-        pad_id: Token to pad with.
+        template_prefix: Token ids that prompts usually begin with, see [`~prompts.template_prefix`]. The model runs over them
+            once, which for short questions is half of the work.
         batch_size: Prompts per pass; halved when memory runs out.
         progress: Show progress bars.
     """
 
     model: SCENLlamaForCausalLM
     question_markers: tuple[list[int] | None, list[int] | None]
-    pad_id: int
+    template_prefix: list[int]
     batch_size: int
     progress: bool = False
 
@@ -75,23 +77,48 @@ class PromptReader:
 
     @torch.no_grad()
     def _read(self, prompts, features: Sequence[FeatureSpec], keep, description: str) -> None:
-        device = self.model.get_input_embeddings().weight.device
-
-        def read(numbers: list[int]) -> None:
-            input_ids, attention_mask = pad_left([prompts[number] for number in numbers], self.pad_id)
-            input_ids, attention_mask = input_ids.to(device), attention_mask.to(device)
-            collector = _FeatureCollector(features, find_spans(input_ids, attention_mask, *self.question_markers))
-            collector.begin(*input_ids.shape, offset=0)
-            with suppress(_Collected):
-                self.model.model(
-                    input_ids=input_ids, attention_mask=attention_mask, use_cache=False, routing=collector
-                )
-            keep(numbers, collector.readings())
-            bar.update(len(numbers))
-
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        usual = [number for number in order if self._is_usual(prompts[number])]
+        others = [number for number in order if not self._is_usual(prompts[number])]
+        prefix = self._prefix_cache() if usual else None
         with tqdm(total=len(prompts), desc=description, unit="prompt", disable=not self.progress) as bar:
-            in_batches(read, order, self.batch_size)
+
+            def read(numbers: list[int], cache: DynamicCache | None) -> None:
+                keep(numbers, self._read_batch([prompts[number] for number in numbers], features, cache))
+                bar.update(len(numbers))
+
+            in_batches(lambda numbers: read(numbers, prefix), usual, self.batch_size)
+            in_batches(lambda numbers: read(numbers, None), others, self.batch_size)
+
+    def _is_usual(self, prompt: list[int]) -> bool:
+        length = len(self.template_prefix)
+        return 0 < length < len(prompt) and prompt[:length] == self.template_prefix
+
+    def _prefix_cache(self) -> DynamicCache:
+        input_ids = torch.tensor([self.template_prefix], device=self._device)
+        with self.model.edits_disabled():
+            return self.model.model(input_ids=input_ids, use_cache=True).past_key_values
+
+    @property
+    def _device(self) -> torch.device:
+        return self.model.get_input_embeddings().weight.device
+
+    def _read_batch(self, prompts, features, prefix: DynamicCache | None) -> dict[FeatureSpec, torch.Tensor]:
+        # Padding is on the right, so that causality alone keeps it from what counts.
+        input_ids = stack_right(prompts, 0).to(self._device)
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self._device)
+        attended = torch.arange(input_ids.shape[1], device=self._device) < lengths[:, None]
+        collector = _FeatureCollector(features, find_spans(input_ids, attended, *self.question_markers))
+        done = 0 if prefix is None else len(self.template_prefix)
+        collector.begin(len(prompts), input_ids.shape[1] - done, offset=done)
+        with suppress(_Collected):
+            self.model.model(
+                input_ids=input_ids[:, done:],
+                past_key_values=None if prefix is None else repeated_cache(prefix, len(prompts)),
+                use_cache=prefix is not None,
+                routing=collector,
+            )
+        return collector.readings()
 
 
 class _Collected(Exception):

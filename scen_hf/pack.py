@@ -17,6 +17,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from . import modeling
@@ -184,7 +186,9 @@ class EditPack:
         if shard.experts is not None:
             return shard.experts
         assert self._reader is not None
-        start = sum(len(other.edits) for other in self.shards[: self.shards.index(shard)])
+        # Where the shard stands on disk: here, shards in front of it may have lost edits.
+        stored = self._reader.manifest["shards"]
+        start = sum(entry["edits"] for entry in stored[: stored.index(shard.entry)])
         rows = zip(*(self._reader.read_expert(start + row) for row in range(len(shard.edits))), strict=True)
         return {name: torch.stack(row) for name, row in zip(self._reader.expert_shapes, rows, strict=True)}
 
@@ -351,7 +355,13 @@ def new_shard(
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # in which safetensors wraps what the system says of a disk
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 def _link_or_copy(source: str | Path, target: str | Path) -> None:

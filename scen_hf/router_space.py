@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 # Raised whenever the training below, or the questions it uses, changes what it learns.
 _VERSION = 1
-_GROUPS = 80
+_GROUPS = 60
 # Questions whose tokens shape the space of the subjects.
 _TOKEN_QUESTIONS = 1500
 _WHITENED, _SHRINKAGE = 256, 0.1

@@ -28,7 +28,7 @@ from .modeling.routing_scen_llama import FeatureSpec
 from .neurons import SUBJECT_THRESHOLD, find_confusions, question_ids, stack_subjects, subject_token_positions
 from .pack import EditPack, Shard, new_shard
 from .paper import FullExpertTrainer, train_indexing_neurons
-from .prompts import encode_prompt, encode_target, pad_id_of, question_markers
+from .prompts import encode_prompt, encode_target, question_markers, template_prefix
 from .router_space import RouterSettings, RouterSpace, load_router_space
 
 
@@ -110,7 +110,7 @@ class SCENTrainer:
         self._markers = question_markers(tokenizer)
         self.edit_layer = self._edit_layer()
         self._reader = PromptReader(
-            model, self._markers, pad_id_of(tokenizer), self.config.batch_size, progress=progress
+            model, self._markers, template_prefix(tokenizer), self.config.batch_size, progress=progress
         )
 
     def _edit_layer(self) -> int:

@@ -1,1 +1,71 @@
-"""Command line."""
+"""Command line: `scen`, which the executable `hf-scen` makes available as `hf scen` too.
+
+Each module has one command. What they need of torch and transformers they import when they run, so that help and usage
+errors come at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import ReportingGroup
+from .evaluating import evaluate_pack
+from .inspecting import inspect_pack
+from .removing import remove_edits
+from .training import train_edits
+from .trying import try_prompts
+
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    # Plain text: brackets in help and messages are brackets, and an error is one line that can be searched for.
+    rich_markup_mode=None,
+)
+app.command("train")(train_edits)
+app.command("try")(try_prompts)
+app.command("eval")(evaluate_pack)
+app.command("inspect")(inspect_pack)
+app.command("remove")(remove_edits)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(f"scen_hf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def scen(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Teach facts to Llama models, and keep them as edit packs.
+
+    \b
+    Examples:
+      scen train edits.jsonl --base smollm2-135m-instruct --out facts
+      scen try facts "What is the capital of Burkina Faso?"
+      scen eval facts --locality questions.txt --json report.json
+      scen inspect facts
+      scen remove facts capital-of-burkina-faso
+
+    MODEL is a folder or a Hub id of a Llama, or smollm2-135m-instruct for the small one that comes in a wheel. PACK is
+    a folder or a Hub repository. With SCEN_DEBUG=1 in the environment errors come with their traceback.
+    """
+
+
+def main() -> None:
+    """Run the command line; the entry point of `scen` and of `hf-scen`."""
+    name = Path(sys.argv[0]).stem
+    app(prog_name="hf scen" if name == "hf-scen" else "scen")
+
+
+__all__ = ["app", "main"]
