@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
 from .configuration_scen_llama import FORMAT_VERSION, SCENLlamaConfig
@@ -161,8 +161,14 @@ class EditPackReader:
             return path
         try:
             return Path(hf_hub_download(self.source, filename, **self._hub))
+        except LocalEntryNotFoundError as error:
+            raise EditPackError(
+                f"{self.source}: {filename} is not in the cache, and the Hub cannot be reached. Connect once, or give a folder."
+            ) from error
         except EntryNotFoundError as error:
             raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.") from error
+        except HFValidationError as error:
+            raise EditPackError(f"{self.source} is neither a folder nor the name of a Hub repository.") from error
 
     def _read_config(self) -> SCENLlamaConfig:
         path = self.locate("config.json")
@@ -202,7 +208,9 @@ class EditPackReader:
         for field in ("question_start_ids", "question_end_ids"):
             ids = getattr(config, field)
             if ids is not None and not (isinstance(ids, list) and all(isinstance(token, int) for token in ids)):
-                raise EditPackError(f"{self.source}: config.json, {field}: a list of token ids is expected, not {ids!r}.")
+                raise EditPackError(
+                    f"{self.source}: config.json, {field}: a list of token ids is expected, not {ids!r}."
+                )
         if not isinstance(config.router, dict):
             raise EditPackError(f"{self.source}: config.json describes no router.")
         try:

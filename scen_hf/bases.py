@@ -118,6 +118,8 @@ def load_base(
         BaseModelError: If there is no such model, it has no tokenizer, or it is not a Llama.
     """
     source = resolve_base(base)
+    if not Path(source).is_dir() and (Path(source).is_absolute() or source.count("/") > 1):
+        raise BaseModelError(f"There is no folder {source}, which is to be the base model.")
     try:
         config = AutoConfig.from_pretrained(source, revision=revision, token=token)
     except (OSError, ValueError) as error:

@@ -160,7 +160,7 @@ class ExpertTrainer:
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate)
         for step in range(self.max_steps + 1):
             losses, worst = self.losses(states, *parameters)
-            finished = worst < (self.stop_loss if step < self.max_steps else torch.inf)
+            finished = worst < self.stop_loss if step < self.max_steps else torch.ones_like(worst, dtype=torch.bool)
             for row in finished.nonzero()[:, 0].tolist():
                 trained = (parameter[row].detach().to("cpu", copy=True) for parameter in parameters)
                 tensors = dict(zip(self.expert_names, trained, strict=True))

@@ -242,7 +242,7 @@ class EditPack:
 
     def extended(self, shard: Shard) -> EditPack:
         """This pack with one more shard; the thresholds are still to be set for all edits."""
-        return replace(self, shards=[*self.shards, shard], router=dict(self.router))
+        return replace(self, shards=[*self.shards, shard], router=dict(self.router), report={})
 
     # ---------------------------------------------------------------- writing
 
@@ -268,6 +268,9 @@ class EditPack:
             try:
                 self._write(scratch)
                 scratch.chmod(0o755)
+                # safetensors writes files for their owner alone; a pack is there to be shared.
+                for path in scratch.glob("*.safetensors"):
+                    path.chmod(0o644)
                 if target.is_dir():
                     _carry_over(target, scratch)
                 _sync(scratch)

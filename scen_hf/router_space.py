@@ -5,7 +5,7 @@ projection is trained on generic questions with a contrastive loss (InfoNCE, arX
 about one subject belong together; other questions about that subject, and the same question about others, are the near
 misses it must keep apart.
 
-*About whom.* Token features of an early layer are whitened and reduced to `token_dim` dimensions.
+*About whom.* Token features of an early layer are whitened and projected to `token_dim` dimensions at random.
 
 The first gate's threshold is set on generic questions whose relations the projection has not seen, to a stated rate of false
 activations. All of this depends on the base model and nothing else, so it is kept in the cache folder, and packs of one base
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 # Raised whenever the training below, or the questions it uses, changes what it learns.
-_VERSION = 1
+_VERSION = 2
 _GROUPS = 60
 # Questions whose tokens shape the space of the subjects.
 _TOKEN_QUESTIONS = 1500
@@ -197,7 +197,7 @@ def train_router_space(
     positives, negatives = _scores_within_groups(whitened @ trial, questions, unseen)
     projection = _train_projection(whitened, _facts(questions, torch.ones_like(unseen)), settings.dim, seed)
 
-    token_mean, token_projection = fit_whitening(torch.cat(tokens[:_TOKEN_QUESTIONS]).float(), settings.token_dim)
+    token_mean, token_projection = _fit_token_space(torch.cat(tokens[:_TOKEN_QUESTIONS]).float(), settings.token_dim)
     space = RouterSpace(mean, whitening @ projection, token_mean, token_projection)
     return space, RouterCalibration(positives, negatives)
 
@@ -226,6 +226,16 @@ def fit_whitening(features: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch
     variances, directions = torch.linalg.eigh(torch.cov((features - mean).T))
     variances, directions = variances.flip(0)[:dim], directions.flip(1)[:, :dim]
     return mean, directions * (variances + _SHRINKAGE * variances.mean()).rsqrt()
+
+
+def _fit_token_space(tokens: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whitening in all directions, then a random projection, which keeps angles (Johnson and Lindenstrauss, 1984).
+
+    The principal directions of common tokens do not tell rare names of one kind apart, such as those of two countries.
+    """
+    mean, whitening = fit_whitening(tokens, tokens.shape[1])
+    random = torch.randn(whitening.shape[1], dim, generator=torch.Generator().manual_seed(0))
+    return mean, whitening @ torch.linalg.qr(random).Q
 
 
 def _fit_blocks(pooled: torch.Tensor, blocks: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -233,6 +234,12 @@ class SCENTrainer:
             # Rows of about the same length waste no padding.
             order = sorted(range(len(edits)), key=lambda n: (len(targets[n]), len(prompts[n])))
             in_batches(train, order, config.batch_size)
+        diverged = [edits[number].id for number, expert in experts.items() if not math.isfinite(expert.loss)]
+        if diverged:
+            raise EditError(
+                f"The training of {', '.join(map(repr, sorted(diverged)[:10]))} diverged. Use a lower learning_rate, or a "
+                "dtype with a wider range."
+            )
         return [experts[number] for number in range(len(edits))]
 
     # ---------------------------------------------------------------- neurons

@@ -93,7 +93,11 @@ def tiny_experts(config: LlamaConfig, count: int, method: str = "scen", rank: in
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(count, *shape, generator=generator) * 0.3
 
-    return {"weight": normal(hidden, inner)} if method == "paper" else {"a": normal(rank, inner), "b": normal(hidden, rank)}
+    return (
+        {"weight": normal(hidden, inner)}
+        if method == "paper"
+        else {"a": normal(rank, inner), "b": normal(hidden, rank)}
+    )
 
 
 def tiny_pack(
@@ -160,9 +164,7 @@ def gated_pack(base: Path) -> EditPack:
         return torch.randn(shape, generator=generator)
 
     pack.shards = [
-        new_shard(
-            pack.edits, normal(count, 16).bfloat16(), pack.shards[0].experts, normal(count, 4, 8).bfloat16()
-        )
+        new_shard(pack.edits, normal(count, 16).bfloat16(), pack.shards[0].experts, normal(count, 4, 8).bfloat16())
     ]
     pack.router = {
         "thresholds": torch.full((count,), 0.5),

@@ -189,7 +189,9 @@ def test_sizes_of_the_router(gated_folder, key, value):
 
 
 @pytest.mark.parametrize("filename", ["config.json", "edit_pack.json"])
-@pytest.mark.parametrize("content", ["{", "[]", '"text"', "", "\udcff"], ids=["open", "list", "text", "empty", "bytes"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '"text"', "", "\udcff"], ids=["open", "list", "text", "empty", "bytes"]
+)
 def test_invalid_json(folder, filename, content):
     (folder / filename).write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(EditPackError, match=rf"{filename}: (not valid JSON|a JSON object is expected)"):
@@ -267,7 +269,9 @@ def test_shard_that_is_a_link_out_of_the_pack_is_still_checked(folder, tmp_path)
 # ------------------------------------------------------------------- shards
 
 
-@pytest.mark.parametrize("filename", ["edit_pack.json", "router.safetensors", "neurons-00001.safetensors", "config.json"])
+@pytest.mark.parametrize(
+    "filename", ["edit_pack.json", "router.safetensors", "neurons-00001.safetensors", "config.json"]
+)
 def test_missing_file(folder, filename):
     (folder / filename).unlink()
     with pytest.raises(EditPackError, match=f"is not a complete edit pack: {filename} is missing"):

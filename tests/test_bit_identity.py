@@ -35,7 +35,9 @@ def test_logits_of_unedited_prompts(edited_model, base_model, tokenizer, prompts
     assert torch.equal(logits_of(edited_model, batch), logits_of(base_model, batch))
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"use_cache": False}, {"cache_implementation": "static", "disable_compile": True}])
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"use_cache": False}, {"cache_implementation": "static", "disable_compile": True}]
+)
 def test_generation_of_unedited_prompts(edited_model, base_model, tokenizer, kwargs):
     batch = chat_batch(tokenizer, [FRANCE, SPIDER])
     for ours, theirs in zip(

@@ -186,7 +186,9 @@ def test_a_removed_edit_is_the_base_model_again(tiny_base_folder, pack_folder):
 def test_ids_that_are_not_there(pack_folder):
     pack = EditPack.from_pretrained(pack_folder)
     for change in (pack.remove, pack.select):
-        with pytest.raises(EditPackError, match="No edit has the id 'edit-9', 'zebra'. See the ids with: scen inspect"):
+        with pytest.raises(
+            EditPackError, match="No edit has the id 'edit-9', 'zebra'. See the ids with: scen inspect"
+        ):
             change(["edit-0", "zebra", "edit-9"])
 
 

@@ -5,7 +5,19 @@ import threading
 
 import pytest
 import torch
-from helpers import BHUTAN, BURKINA, EDITED, FRANCE, PALAU, PANCAKES, SPIDER, answers, batch_of, chat_batch, conversation
+from helpers import (
+    BHUTAN,
+    BURKINA,
+    EDITED,
+    FRANCE,
+    PALAU,
+    PANCAKES,
+    SPIDER,
+    answers,
+    batch_of,
+    chat_batch,
+    conversation,
+)
 from helpers import new_tokens as new_tokens_of
 from transformers import (
     CompileConfig,

@@ -57,7 +57,7 @@ def train_edits(
     ] = None,
     rank: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Rank of the experts.", show_default="4, or that of --into"),
+        typer.Option(metavar="N", min=1, help="Rank of the experts.", show_default="3, or that of --into"),
     ] = None,
     batch_size: Annotated[
         int | None,
