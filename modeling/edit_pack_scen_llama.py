@@ -13,6 +13,7 @@ each time they are read from disk. A pack never needs unpickling.
 
 import json
 import re
+import shutil
 import threading
 import zlib
 from collections import Counter, OrderedDict
@@ -32,6 +33,20 @@ from .routing_scen_llama import FeatureSpec, FullExperts, GatedRouter, LowRankEx
 MANIFEST_NAME = "edit_pack.json"
 FACTS_NAME = "edits.jsonl"
 ROUTER_NAME = "router.safetensors"
+# What may lie beside the pack proper: what a model needs to be loaded and prompted by the pack's name alone.
+COMPANIONS = (
+    "README.md",
+    "chat_template.jinja",
+    "configuration_scen_llama.py",
+    "edit_pack_scen_llama.py",
+    "generation_config.json",
+    "modeling_scen_llama.py",
+    "routing_scen_llama.py",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+)
 FINGERPRINT_PREFIX = "fingerprint."
 FINGERPRINT_SAMPLES = 64
 
@@ -169,6 +184,17 @@ class EditPackReader:
             raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.") from error
         except HFValidationError as error:
             raise EditPackError(f"{self.source} is neither a folder nor the name of a Hub repository.") from error
+
+    def copy_to(self, folder: Path) -> None:
+        """Write all files of the pack but `config.json` to an existing folder."""
+        shards = [shard[kind]["file"] for shard in self.manifest["shards"] for kind in ("neurons", "experts")]
+        for name in (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *shards):
+            shutil.copyfile(self.locate(name), folder / name)
+        for name in COMPANIONS:
+            try:
+                shutil.copyfile(self.locate(name), folder / name)
+            except EditPackError:  # a pack may do without it
+                continue
 
     def _read_config(self) -> SCENLlamaConfig:
         path = self.locate("config.json")

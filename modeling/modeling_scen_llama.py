@@ -13,6 +13,8 @@ A row on which nothing fires takes `y` itself, so its logits are the base model'
 told in `routing_scen_llama.py`, how packs are read in `edit_pack_scen_llama.py`.
 """
 
+import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -200,6 +202,48 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
                 "base_model=FOLDER_OR_REPO to say where its weights are."
             ) from error
 
+    def save_pretrained(
+        self, save_directory: str | Path, *args: Any, include_base: bool = False, **kwargs: Any
+    ) -> None:
+        r"""
+        Save the attached edit pack, by itself or with the base model as one self-contained model. Without a pack attached
+        this is the base model's [`~transformers.PreTrainedModel.save_pretrained`].
+
+        Args:
+            save_directory (`str` or `Path`): A new or empty folder.
+            include_base (`bool`, defaults to `False`): Whether to write the base weights too.
+            args, kwargs: As in [`~transformers.PreTrainedModel.save_pretrained`], for the base weights.
+
+        Raises:
+            EditPackError: If several packs are attached, or the folder is not empty.
+        """
+        if not self._packs:
+            config = self.config
+            self.config = SCENLlamaConfig.from_dict(
+                {**config.to_dict(), "num_edits": 0, "base_model_name_or_path": None}
+            )
+            try:
+                return super().save_pretrained(save_directory, *args, **kwargs)
+            finally:
+                self.config = config
+        if len(self._packs) > 1:
+            raise EditPackError(f"A folder holds one pack, and {list(self._packs)} are attached. Unload all but one.")
+        target = Path(save_directory)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise EditPackError(f"{target} is not a new or empty folder; choose another one.")
+        (pack,) = self._packs.values()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+            folder = Path(scratch) / "model"
+            folder.mkdir()
+            pack_config = pack.config
+            if include_base:
+                pack_config = SCENLlamaConfig.from_dict({**pack.config.to_dict(), "base_model_name_or_path": None})
+                super().save_pretrained(folder, *args, **kwargs)
+            pack.copy_to(folder)
+            pack_config.save_pretrained(folder)
+            os.replace(folder, target)
+
     def load_edit_pack(
         self,
         path_or_repo: str | Path,
@@ -257,6 +301,25 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             self._packs.clear()
         elif self._packs.pop(name, None) is None:
             raise EditPackError(f"No edit pack is loaded as {name!r}; loaded are {list(self._packs)}.")
+
+    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+        r"""
+        As [`~transformers.PreTrainedModel.save_pretrained`], for the base model's weights: edits are saved as a pack.
+
+        Raises:
+            EditPackError: If packs are attached, which a folder of weights would not have.
+        """
+        if self._packs:
+            raise EditPackError(
+                f"The weights are the base model's, so saving them would lose the edits of {list(self._packs)}. An edit pack "
+                "is saved by EditPack.save_pretrained, or by copying its folder; to save the base model, call "
+                "unload_edit_pack() first."
+            )
+        edits, self.config.num_edits = self.config.num_edits, 0
+        try:
+            super().save_pretrained(save_directory, *args, **kwargs)
+        finally:
+            self.config.num_edits = edits
 
     @property
     def edit_packs(self) -> dict[str, EditPackReader]:

@@ -32,6 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from . import modeling
+from .card import model_card, own_text
 from .edit_files import save_edits
 from .edits import Edit
 from .errors import EditPackError
@@ -296,6 +297,7 @@ class EditPack:
         (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         for name in REMOTE_CODE:
             shutil.copyfile(Path(modeling.__file__).parent / name, folder / name)
+        (folder / "README.md").write_text(str(model_card(self)), encoding="utf-8")
         if self.generation_config is not None:
             self.generation_config.save_pretrained(folder)
         config.save_pretrained(folder)
@@ -376,6 +378,10 @@ def _link_or_copy(source: str | Path, target: str | Path) -> None:
 
 def _carry_over(old: Path, new: Path) -> None:
     """Bring along what a pack does not own: the user's own files beside it."""
+    if (old / "README.md").is_file():
+        card = (new / "README.md").read_text(encoding="utf-8").rstrip()
+        kept = own_text((old / "README.md").read_text(encoding="utf-8")).rstrip()
+        (new / "README.md").write_text(f"{card}{kept}\n", encoding="utf-8")
     ours = (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, "neurons-", "experts-", *REMOTE_CODE)
     for path in old.iterdir():
         if path.name.startswith(ours) or (new / path.name).exists():

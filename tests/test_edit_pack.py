@@ -289,6 +289,22 @@ def test_a_model_that_uses_the_old_pack_goes_on(pack_folder):
     assert torch.equal(model(**batch).logits, expected)
 
 
+@torch.no_grad()
+def test_saving_a_model_saves_the_base(tiny_base_folder, pack_folder, tmp_path):
+    model = SCENLlamaForCausalLM.from_pretrained(pack_folder)
+    with pytest.raises(EditPackError, match=r"would lose the edits of .*EditPack.save_pretrained.*unload_edit_pack\(\)"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    model.unload_edit_pack()
+    model.save_pretrained(tmp_path / "model")
+    saved = SCENLlamaForCausalLM.from_pretrained(tmp_path / "model")
+    assert not saved.edit_packs
+    base = LlamaForCausalLM.from_pretrained(tiny_base_folder)
+    assert torch.equal(saved(**batch_of(TINY_EDITED)).logits, base(**batch_of(TINY_EDITED)).logits)
+    saved.load_edit_pack(pack_folder)
+    assert saved.route(**batch_of(TINY_EDITED))[0].fired
+
+
 def test_a_copy_without_hard_links(pack_folder, tmp_path, monkeypatch):
     def refuse(source, target):
         raise OSError("no links here")

@@ -77,6 +77,6 @@ def test_python_blocks(base_folder, tmp_path):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links(document):
     text = document.read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
+    links = [link for link in re.findall(r"(?<!\w)\[[^\]]+\]\(([^)]+)\)", text) if not link.startswith("https://")]
     missing = [link for link in links if not (document.parent / link.partition("#")[0]).exists()]
     assert not missing
