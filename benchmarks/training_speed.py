@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from authors_procedure import train_expert, train_neuron
 
 from scen_hf import Edit, SCENTrainer, SCENTrainingConfig, load_base, load_edits
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
+from scen_hf.evaluation import evaluate
 from scen_hf.prompts import encode_prompt, encode_target
 
 
@@ -54,7 +57,7 @@ def time_authors(base: str, edits: list[Edit], layer: int) -> dict[str, float]:
     }
 
 
-def time_ours(base: str, edits: list[Edit]) -> dict[str, float]:
+def time_ours(base: str, edits: list[Edit]) -> dict[str, Any]:
     """Seconds per edit of both stages, bytes per edit, and how well the edits hold."""
     device = choose_device()
     model, tokenizer = load_base(base, dtype=choose_dtype(device), device=device)
@@ -63,6 +66,11 @@ def time_ours(base: str, edits: list[Edit]) -> dict[str, float]:
     trainer.train(edits[:1])
     once = time.perf_counter() - start
     pack = trainer.train(edits)
+    with tempfile.TemporaryDirectory() as folder:
+        pack.save_pretrained(Path(folder) / "pack")
+        model.load_edit_pack(Path(folder) / "pack")
+        bare = [replace(edit, rephrases=(), neighbours=()) for edit in edits]
+        reliability = evaluate(model, tokenizer, bare).reliability
     shard = pack.shards[0]
     tensors = [shard.neurons, shard.subjects, *(shard.experts or {}).values()]
     return {
@@ -70,6 +78,8 @@ def time_ours(base: str, edits: list[Edit]) -> dict[str, float]:
         "stage1_seconds_per_edit": pack.report["stage1_seconds"] / len(edits),
         "stage2_seconds_per_edit": pack.report["stage2_seconds"] / len(edits),
         "converged": pack.report["converged"],
+        "not_converged": pack.report["not_converged"],
+        "reliability": reliability.value,
         "mean_steps": pack.report["mean_steps"],
         "bytes_per_edit": sum(t.numel() * t.element_size() for t in tensors if t is not None) / len(edits),
     }
@@ -88,7 +98,9 @@ def main() -> None:
     authors = time_authors(args.base, edits[: args.authors_edits], layer)
     ours = time_ours(args.base, edits)
     figures = {
-        "device": platform.processor() if choose_device().type == "cpu" else torch.cuda.get_device_name(),
+        "device": torch.cpu.get_capabilities()["cpu_name"]
+        if choose_device().type == "cpu"
+        else torch.cuda.get_device_name(),
         "threads": torch.get_num_threads(),
         "edits": len(edits),
         "authors": authors,

@@ -9,6 +9,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -24,9 +25,9 @@ SHOWN = (
     "capital-of-burkina-faso",
     "currency-of-bhutan",
     "capital-of-palau",
-    "president-of-mexico",
+    "author-of-middlemarch",
     "nobel-literature-2024",
-    "ceo-of-amd",
+    "symbol-of-antimony",
     "element-117",
     "discoverer-of-pluto",
 )
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--out", default=Path("first-pack"), type=Path, help="folder for the pack")
     args = parser.parse_args()
 
+    start = time.perf_counter()
     device = choose_device()
     out = Console(width=110, highlight=False)
     out.print(f"Loading {args.base} ({device}, {choose_dtype(device)})", style="bold")
@@ -70,7 +72,10 @@ def main() -> None:
     out.print("Measuring: prompts, rephrases, neighbours and unrelated prompts", style="bold")
     report = evaluate(model, tokenizer, edits, UNRELATED, max_new_tokens=NEW_TOKENS)
     out.print(figures(pack, args.out, report))
-    out.print(f"The pack is in {args.out}. Ask it more: scen try {args.out} PROMPT", soft_wrap=True)
+    out.print(
+        f"All of this took {time.perf_counter() - start:.0f} s. The pack is in {args.out}. Ask it more: scen try {args.out} PROMPT",
+        soft_wrap=True,
+    )
 
 
 def show(out: Console, model: SCENLlamaForCausalLM, tokenizer, pack: Path, edits: list[Edit]) -> None:

@@ -302,25 +302,6 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         elif self._packs.pop(name, None) is None:
             raise EditPackError(f"No edit pack is loaded as {name!r}; loaded are {list(self._packs)}.")
 
-    def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
-        r"""
-        As [`~transformers.PreTrainedModel.save_pretrained`], for the base model's weights: edits are saved as a pack.
-
-        Raises:
-            EditPackError: If packs are attached, which a folder of weights would not have.
-        """
-        if self._packs:
-            raise EditPackError(
-                f"The weights are the base model's, so saving them would lose the edits of {list(self._packs)}. An edit pack "
-                "is saved by EditPack.save_pretrained, or by copying its folder; to save the base model, call "
-                "unload_edit_pack() first."
-            )
-        edits, self.config.num_edits = self.config.num_edits, 0
-        try:
-            super().save_pretrained(save_directory, *args, **kwargs)
-        finally:
-            self.config.num_edits = edits
-
     @property
     def edit_packs(self) -> dict[str, EditPackReader]:
         """The attached packs by name, in the order in which they were attached."""

@@ -47,7 +47,7 @@ class SCENTrainingConfig:
             `"paper"`.
         rank: Rank of the experts of `"scen"`.
         learning_rate: Of Adam in stage 1; 0 stands for 0.04 with `"scen"` and 1e-4 with `"paper"`.
-        max_steps: Stage-1 steps per edit, at most (`"scen"`) or exactly (`"paper"`); 0 stands for 40 and 10.
+        max_steps: Stage-1 steps per edit, at most (`"scen"`) or exactly (`"paper"`); 0 stands for 80 and 10.
         stop_loss: `"scen"` stops an edit when each target token's loss is below this many nats.
         false_activation_rate: Share of other questions about an edited subject that may fire, for the calibration of
             `"scen"`. Unrelated prompts fire far less often.
@@ -74,7 +74,7 @@ class SCENTrainingConfig:
             raise ValueError(f"method must be 'scen' or 'paper', not {self.method!r}.")
         paper = self.method == "paper"
         self.learning_rate = self.learning_rate or (1e-4 if paper else 0.04)
-        self.max_steps = self.max_steps or (10 if paper else 40)
+        self.max_steps = self.max_steps or (10 if paper else 80)
         self.batch_size = self.batch_size or (8 if paper else 64)
         for name in ("rank", "max_steps", "batch_size", "neuron_steps"):
             if getattr(self, name) < 1:

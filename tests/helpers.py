@@ -82,7 +82,9 @@ def save_tiny_base(folder: Path, config: LlamaConfig, seed: int = 0, dtype: torc
 
 
 def tiny_edits(count: int = len(TINY_EDITED), prefix: str = "edit") -> list[Edit]:
-    return [Edit(id=f"{prefix}-{n}", prompt=f"{prefix} prompt {n}", target=f"target {n}") for n in range(count)]
+    return [
+        Edit(id=f"{prefix}-{n}", prompt=f"{prefix} prompt {n}", target=f"{prefix} target {n}") for n in range(count)
+    ]
 
 
 def tiny_experts(config: LlamaConfig, count: int, method: str = "scen", rank: int = 2, seed: int = 1):

@@ -27,11 +27,8 @@ START, END = [7], [8, 9]
 
 def spans_of(*rows: list[int], mask=None, labels=None, markers=(START, END)) -> list[tuple[list[int], int]]:
     """Question columns and answer start of each row; rows are padded on the left unless a mask is given."""
-    if mask is None:
-        batch = batch_of(rows)
-    else:
-        batch = {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)}
-    spans = find_spans(**batch, question_start_ids=markers[0], question_end_ids=markers[1], labels=labels)
+    padded = {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)} if mask else batch_of(rows)
+    spans = find_spans(**padded, question_start_ids=markers[0], question_end_ids=markers[1], labels=labels)
     return [
         (question.nonzero()[:, 0].tolist(), int(start))
         for question, start in zip(spans.question, spans.answer_start, strict=True)
