@@ -185,10 +185,14 @@ class EditPackReader:
         except HFValidationError as error:
             raise EditPackError(f"{self.source} is neither a folder nor the name of a Hub repository.") from error
 
+    @property
+    def shard_names(self) -> list[str]:
+        """Names of the files that hold neurons and experts."""
+        return [shard[kind]["file"] for shard in self.manifest["shards"] for kind in ("neurons", "experts")]
+
     def copy_to(self, folder: Path) -> None:
         """Write all files of the pack but `config.json` to an existing folder."""
-        shards = [shard[kind]["file"] for shard in self.manifest["shards"] for kind in ("neurons", "experts")]
-        for name in (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *shards):
+        for name in (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *self.shard_names):
             shutil.copyfile(self.locate(name), folder / name)
         for name in COMPANIONS:
             try:

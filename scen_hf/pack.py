@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -137,7 +137,7 @@ class EditPack:
             stop = start + entry["edits"]
             where = f"{reader.source}: {FACTS_NAME}, line "
             edits = [Edit.from_dict(reader.fact(n), f"{where}{n + 1}") for n in range(start, stop)]
-            number = int(entry["neurons"]["file"].split("-")[1].split(".")[0])
+            number = _number_of(entry)
             subjects = router.subjects[start:stop] if isinstance(router, GatedRouter) else None
             shards.append(
                 Shard(
@@ -258,31 +258,7 @@ class EditPack:
         Raises:
             EditPackError: If the folder holds something else, or it cannot be written. What was there stays.
         """
-        target = Path(save_directory).resolve()
-        if target.exists() and not target.is_dir():
-            raise EditPackError(f"{target} is a file; a pack is a folder.")
-        if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
-            raise EditPackError(f"{target} is not empty and holds no edit pack; choose another folder.")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            try:
-                self._write(scratch)
-                scratch.chmod(0o755)
-                # safetensors writes files for their owner alone; a pack is there to be shared.
-                for path in scratch.glob("*.safetensors"):
-                    path.chmod(0o644)
-                if target.is_dir():
-                    _carry_over(target, scratch)
-                _sync(scratch)
-                _move_into_place(scratch, target)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
-        except OSError as error:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-            raise EditPackError(
-                f"The pack could not be written to {target}: {reason}. Nothing was changed."
-            ) from error
+        write_pack_folder(save_directory, self._write)
 
     def _write(self, folder: Path) -> None:
         config = deepcopy(self.config)
@@ -319,7 +295,10 @@ class EditPack:
         _save_tensors(tensors, path)
 
     def _write_shards(self, folder: Path) -> list[dict[str, Any]]:
-        taken = [shard.number for shard in self.shards if shard.number is not None]
+        # A file name is never used again for other content, so that nobody takes an old shard for a new one.
+        stored = [] if self._reader is None else self._reader.manifest["shards"]
+        taken = [_number_of(entry) for entry in stored]
+        taken += [shard.number for shard in self.shards if shard.number is not None]
         entries = []
         for shard in self.shards:
             if shard.entry is not None and self._reader is not None:
@@ -347,6 +326,41 @@ class EditPack:
         return entries
 
 
+def write_pack_folder(save_directory: str | Path, write: Callable[[Path], None]) -> None:
+    """Have `write` fill a scratch folder, and put that in place: whole, or not at all.
+
+    Args:
+        save_directory: A new or empty folder, or one that holds a pack, which is replaced; other files in it are kept.
+        write: Writes the pack's files to the folder it is given.
+
+    Raises:
+        EditPackError: If the folder holds something else, or it cannot be written. What was there stays.
+    """
+    target = Path(save_directory).resolve()
+    if target.exists() and not target.is_dir():
+        raise EditPackError(f"{target} is a file; a pack is a folder.")
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_NAME).is_file():
+        raise EditPackError(f"{target} is not empty and holds no edit pack; choose another folder.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            write(scratch)
+            scratch.chmod(0o755)
+            # safetensors writes files for their owner alone; a pack is there to be shared.
+            for path in scratch.glob("*.safetensors"):
+                path.chmod(0o644)
+            if target.is_dir():
+                _carry_over(target, scratch)
+            _sync(scratch)
+            _move_into_place(scratch, target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise EditPackError(f"The pack could not be written to {target}: {reason}. Nothing was changed.") from error
+
+
 def new_shard(
     edits: list[Edit],
     neurons: torch.Tensor,
@@ -357,6 +371,11 @@ def new_shard(
     rows = zip(*experts.values(), strict=True)
     checksums = torch.tensor([checksum(row) for row in rows], dtype=torch.int64)
     return Shard(edits, neurons, checksums, subjects, experts)
+
+
+def _number_of(entry: dict[str, Any]) -> int:
+    """Number in the file names of a shard."""
+    return int(re.findall(r"\d+", entry["neurons"]["file"])[0])
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:

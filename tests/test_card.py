@@ -15,17 +15,19 @@ def pack_copy(tiny_pack_folder, tmp_path):
 def test_card_lists_the_facts_and_how_to_load_them(pack_copy):
     card = ModelCard.load(pack_copy / "README.md")
     assert card.data.library_name == "transformers"
-    assert "| edit prompt 0 | target 0 |" in card.text
+    edit = EditPack.from_pretrained(pack_copy).edits[0]
+    assert f"| {edit.prompt} | {edit.target} |" in card.text
     assert "trust_remote_code=True" in card.text
 
 
 def test_own_text_survives_a_new_save(pack_copy):
     path = pack_copy / "README.md"
     path.write_text(path.read_text() + "\nAsk Ada before you change facts.\n")
-    EditPack.from_pretrained(pack_copy).remove(["edit-0"]).save_pretrained(pack_copy)
+    removed = EditPack.from_pretrained(pack_copy).edits[0]
+    EditPack.from_pretrained(pack_copy).remove([removed.id]).save_pretrained(pack_copy)
     EditPack.from_pretrained(pack_copy).save_pretrained(pack_copy)
     assert path.read_text().count("Ask Ada before you change facts.") == 1
-    assert "edit prompt 0" not in path.read_text()
+    assert removed.prompt not in path.read_text()
 
 
 def test_a_card_that_was_not_generated_is_kept(pack_copy):
@@ -33,7 +35,7 @@ def test_a_card_that_was_not_generated_is_kept(pack_copy):
     EditPack.from_pretrained(pack_copy).save_pretrained(pack_copy)
     text = (pack_copy / "README.md").read_text()
     assert "# Facts of our team" in text
-    assert "edit prompt 1" in text
+    assert EditPack.from_pretrained(pack_copy).edits[0].prompt in text
 
 
 def test_markup_in_facts_stays_in_its_cell(pack_copy):

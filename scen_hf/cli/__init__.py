@@ -14,6 +14,7 @@ from .console import ReportingGroup
 from .evaluating import evaluate_pack
 from .inspecting import inspect_pack
 from .removing import remove_edits
+from .sharing import pull_pack, push_pack
 from .training import train_edits
 from .trying import try_prompts
 
@@ -31,6 +32,8 @@ app.command("try")(try_prompts)
 app.command("eval")(evaluate_pack)
 app.command("inspect")(inspect_pack)
 app.command("remove")(remove_edits)
+app.command("push")(push_pack)
+app.command("pull")(pull_pack)
 
 
 def _print_version(wanted: bool) -> None:
