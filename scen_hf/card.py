@@ -52,7 +52,7 @@ def _body(pack: EditPack, base: str | None) -> str:
     return f"""# Edit pack with {len(pack)} facts
 
 Edits of `{base}`, made with [SCEN](https://arxiv.org/abs/2404.02699) (method `{config.method}`, layer {config.edit_layer}).
-Every prompt that no edit is about gets the base model's output, bit for bit.
+Every prompt for which no edit fires gets the base model's output, bit for bit.
 
 ```python
 from transformers import pipeline
