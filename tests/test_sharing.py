@@ -177,3 +177,27 @@ print(model.load_edit_pack({REPO!r}, revision="v2.0.0"), len(model.edit_packs[{R
             check=True,
         )
         assert run.stdout.splitlines() == [f"3 edit-0 {offline}", "1", f"{REPO} 2"]
+
+
+@pytest.mark.slow
+def test_commands_push_and_pull(hub, pack_folder, tmp_path):
+    env = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": "secret-of-ann", "HF_HUB_DISABLE_XET": "1"}
+
+    def scen(*arguments, **kwargs):
+        code = "from scen_hf.cli import main; main()"
+        run = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], env=env, capture_output=True, text=True, **kwargs
+        )
+        return run.returncode, run.stdout + run.stderr
+
+    code, output = scen("push", pack_folder, REPO, "--tag", "v1.0.0")
+    assert code == 0, output
+    assert "experts-00001.safetensors" in output
+    code, output = scen("pull", f"{REPO}@v1.0.0", "--out", tmp_path / "pulled")
+    assert code == 0, output
+    assert "3 edits" in output
+    assert (tmp_path / "pulled" / "edits.jsonl").read_bytes() == (pack_folder / "edits.jsonl").read_bytes()
+    code, output = scen("pull", f"{REPO}@v9", "--out", tmp_path / "other")
+    assert code == 1
+    assert "there is no such tag, branch or commit" in output
+    assert "secret-of-ann" not in output
