@@ -31,7 +31,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMLP
 
 from .configuration_scen_llama import SCENLlamaConfig
 from .edit_pack_scen_llama import EditPackError, EditPackReader, check_fingerprint, embedded_base_folder
-from .routing_scen_llama import Route, SCENRouting, Spans, _marker_ends, find_spans
+from .routing_scen_llama import Route, SCENRouting, Spans, marker_ends, find_spans
 
 
 # Models whose edits are off in the running context: a `with` block in one thread leaves the others alone.
@@ -366,7 +366,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             return False
         if input_ids is None:
             input_ids = self._ids_of_markers(inputs_embeds, set(start))
-        return bool(_marker_ends(input_ids, start).any())
+        return bool(marker_ends(input_ids, start).any())
 
     @torch.compiler.disable
     def _routing_of_call(

@@ -68,7 +68,7 @@ class Spans:
         return Spans(nn.functional.pad(self.question, (columns, 0)), self.answer_start + columns)
 
 
-def _marker_ends(input_ids: torch.Tensor, marker: list[int]) -> torch.Tensor:
+def marker_ends(input_ids: torch.Tensor, marker: list[int]) -> torch.Tensor:
     """`(batch, columns)`, True at each column where an occurrence of `marker` ends."""
     if input_ids.shape[1] < len(marker):
         return torch.zeros_like(input_ids, dtype=torch.bool)
@@ -112,8 +112,8 @@ def find_spans(
     if not question_start_ids or not question_end_ids:
         return Spans(question, answer_start)
 
-    opened = torch.where(_marker_ends(input_ids, question_start_ids) & attended, columns, -1).max(1).values
-    closes = _marker_ends(input_ids, question_end_ids) & attended
+    opened = torch.where(marker_ends(input_ids, question_start_ids) & attended, columns, -1).max(1).values
+    closes = marker_ends(input_ids, question_end_ids) & attended
     # The marker must begin behind the opening one: it may share tokens with it.
     closes &= columns >= (opened + len(question_end_ids))[:, None]
     closed = torch.where(closes, columns, input_ids.shape[1]).min(1).values

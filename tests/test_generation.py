@@ -142,6 +142,7 @@ def test_cache_that_needs_a_gpu_or_a_library_behaves_as_for_the_base(
         assert_edited(edited_model, base_model, tokenizer, cache_implementation=implementation)
 
 
+@pytest.mark.slow
 def test_without_cache(edited_model, base_model, tokenizer):
     assert_edited(edited_model, base_model, tokenizer, use_cache=False)
 
@@ -294,6 +295,7 @@ def test_pipeline(edited_model, base_model, tokenizer):
     assert told[1] == base[1]
 
 
+@pytest.mark.slow
 def test_two_threads(edited_model, base_model, tokenizer):
     """Each thread its own prompts, one of them with edits off: nothing of one is seen in the other."""
     told: dict[str, list[str]] = {"edited": [], "disabled": []}
