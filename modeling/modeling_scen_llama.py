@@ -31,7 +31,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMLP
 
 from .configuration_scen_llama import SCENLlamaConfig
 from .edit_pack_scen_llama import EditPackError, EditPackReader, check_fingerprint, embedded_base_folder
-from .routing_scen_llama import Route, SCENRouting, Spans, marker_ends, find_spans
+from .routing_scen_llama import Route, SCENRouting, Spans, find_spans, marker_ends
 
 
 # Models whose edits are off in the running context: a `with` block in one thread leaves the others alone.
