@@ -104,6 +104,10 @@ class _PromptCache:
 class ExpertTrainer:
     """Trains low-rank experts of one frozen model.
 
+    Beside the model a batch holds, per edit, mostly the logits of its target tokens in float32 with their gradients (12 bytes
+    times the vocabulary, per token), the keys and values of its prompt in the layers above L, and the activations of those
+    layers. For SmolLM2-135M that is about 4 MB for a short fact; [`~batches.in_batches`] halves a batch that does not fit.
+
     Args:
         model: The base model; its weights are not changed.
         layer: Index of the layer whose `down_proj` is edited.

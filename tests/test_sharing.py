@@ -201,3 +201,13 @@ def test_commands_push_and_pull(hub, pack_folder, tmp_path):
     assert code == 1
     assert "there is no such tag, branch or commit" in output
     assert "secret-of-ann" not in output
+
+
+def test_hub_command_is_the_local_hubs():
+    command = [sys.executable, "-c", "from scen_hf.cli import main; main()", "hub", "serve", "--help"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "HF_HUB_DISABLE_XET=1" in run.stdout
+    missing = subprocess.run([*command[:-1]], capture_output=True, text=True)
+    assert missing.returncode == 2
+    assert "--root" in missing.stderr

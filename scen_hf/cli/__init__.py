@@ -12,6 +12,7 @@ import typer
 
 from .console import ReportingGroup
 from .evaluating import evaluate_pack
+from .hub import local_hub
 from .inspecting import inspect_pack
 from .removing import remove_edits
 from .sharing import pull_pack, push_pack
@@ -34,6 +35,9 @@ app.command("inspect")(inspect_pack)
 app.command("remove")(remove_edits)
 app.command("push")(push_pack)
 app.command("pull")(pull_pack)
+# What stands behind it is the local Hub's own command line, which is only loaded when it is asked for.
+_PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+app.command("hub", context_settings=_PASSED_ON, add_help_option=False)(local_hub)
 
 
 def _print_version(wanted: bool) -> None:
