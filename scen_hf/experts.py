@@ -106,7 +106,7 @@ class ExpertTrainer:
 
     Beside the model a batch holds, per edit, mostly the logits of its target tokens in float32 with their gradients (12 bytes
     times the vocabulary, per token), the keys and values of its prompt in the layers above L, and the activations of those
-    layers. For SmolLM2-135M that is about 4 MB for a short fact; [`~batches.in_batches`] halves a batch that does not fit.
+    layers. For SmolLM2-135M and a target of five tokens that counts up to about 5 MB; [`~batches.in_batches`] halves a batch that does not fit.
 
     Args:
         model: The base model; its weights are not changed.
