@@ -9,12 +9,13 @@ default settings, and prompts are routed as `generate` routes them. No figure is
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from figures import report
 
 from scen_hf import Edit, Route, SCENTrainer, load_base, load_edits
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
@@ -117,11 +118,7 @@ def main() -> None:
             label: {"share": rate.value, "successes": rate.successes, "count": rate.count, "interval": rate.interval}
             for label, rate in rates.items()
         }
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+    report(figures, args.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ model needs once (the router space) is timed apart.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import torch
 from authors_procedure import train_expert, train_neuron
+from figures import report
 
 from scen_hf import Edit, SCENTrainer, SCENTrainingConfig, load_base, load_edits
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
@@ -110,11 +110,7 @@ def main() -> None:
             "bytes": authors["bytes_per_edit"] / ours["bytes_per_edit"],
         },
     }
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+    report(figures, args.json)
 
 
 if __name__ == "__main__":

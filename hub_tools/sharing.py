@@ -112,6 +112,7 @@ def push_pack(
         changed: dict[str, bytes | Path] = {
             name: file for name, file in contents.items() if not _is_stored(file, stored.get(name))
         }
+        unchanged = len(contents) - len(changed)
         if card is not None:
             changed["README.md"] = card
         deleted = [name for name in stored if name.startswith(("neurons-", "experts-")) and name not in contents]
@@ -135,7 +136,7 @@ def push_pack(
             commit, url = done.oid, done.pr_url or done.commit_url
         if tag is not None:
             api.create_tag(repo_id, tag=tag, revision=commit)
-    return PushReport(repo_id, commit, url, uploaded, deleted, len(contents) - len(changed))
+    return PushReport(repo_id, commit, url, uploaded, deleted, unchanged)
 
 
 def _files_of(reader: EditPackReader, folder: Path) -> list[Path]:

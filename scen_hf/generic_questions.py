@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from .phrasings import CONVERSATIONS, NAMES, RELATIONS, SYSTEM_PROMPTS, UNRELATED
 
@@ -76,8 +77,9 @@ def _context(rng: random.Random) -> list[dict[str, str]]:
     return messages
 
 
-def template_words() -> set[str]:
+@cache
+def template_words() -> frozenset[str]:
     """The words, lower-cased, that questions are made of and subjects are not."""
     wordings = [wording for kind in RELATIONS.values() for group in kind.values() for wording in group]
     text = " ".join([*wordings, *UNRELATED]).lower()
-    return {word.strip("?.!,;:\"'()") for word in text.replace("{}", " ").split()}
+    return frozenset(word.strip("?.!,;:\"'()") for word in text.replace("{}", " ").split())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -67,15 +66,10 @@ def _rare_words(text: str) -> list[tuple[int, int]]:
     ranges, start = [], 0
     for word in text.split():
         start = text.index(word, start)
-        if word.lower().strip("?.!,;:\"'()") not in _template_words():
+        if word.lower().strip("?.!,;:\"'()") not in template_words():
             ranges.append((start, start + len(word)))
         start += len(word)
     return ranges
-
-
-@cache
-def _template_words() -> set[str]:
-    return template_words()
 
 
 def question_ids(prompt: list[int], markers: tuple[list[int] | None, list[int] | None]) -> list[int]:

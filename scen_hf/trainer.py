@@ -216,13 +216,16 @@ class SCENTrainer:
             seed=config.seed,
         )
         experts: dict[int, TrainedExpert] = {}
+        # Counted along: a batch that ran out of memory reports some of its edits again.
+        converged: set[int] = set()
         with tqdm(total=len(edits), desc="Experts", unit="edit", disable=not self.progress) as bar:
 
             def train(numbers: list[int]) -> None:
                 def done(row: int, expert: TrainedExpert) -> None:
                     bar.update(numbers[row] not in experts)
                     experts[numbers[row]] = expert
-                    bar.set_postfix(converged=f"{sum(e.converged for e in experts.values()) / len(experts):.1%}")
+                    (converged.add if expert.converged else converged.discard)(numbers[row])
+                    bar.set_postfix(converged=f"{len(converged) / len(experts):.1%}")
 
                 trainer.train(
                     [prompts[number] for number in numbers],
