@@ -12,27 +12,34 @@ each time they are read from disk. A pack never needs unpickling.
 """
 
 import json
+import logging
 import re
 import shutil
 import threading
+import warnings
 import zlib
 from collections import Counter, OrderedDict
+from contextlib import suppress
 from copy import deepcopy
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 import torch
-from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, snapshot_download
+from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 from safetensors import SafetensorError, safe_open
 
 from .configuration_scen_llama import FORMAT_VERSION, SCENLlamaConfig
-from .routing_scen_llama import FeatureSpec, FullExperts, GatedRouter, LowRankExperts, SigmoidRouter
+from .hub_scen_llama import EditPackError, hub_errors, persistently
+from .routing_scen_llama import FeatureSpec, FullExperts, GatedRouter, LowRankExperts, RouterSpace, SigmoidRouter
 
 
 MANIFEST_NAME = "edit_pack.json"
 FACTS_NAME = "edits.jsonl"
 ROUTER_NAME = "router.safetensors"
+# On the main branch of a repository: the versions that its owner has withdrawn.
+YANKED_NAME = "yanked.json"
 # What may lie beside the pack proper: what a model needs to be loaded and prompted by the pack's name alone.
 COMPANIONS = (
     "README.md",
@@ -40,6 +47,7 @@ COMPANIONS = (
     "configuration_scen_llama.py",
     "edit_pack_scen_llama.py",
     "generation_config.json",
+    "hub_scen_llama.py",
     "modeling_scen_llama.py",
     "routing_scen_llama.py",
     "special_tokens_map.json",
@@ -50,15 +58,22 @@ COMPANIONS = (
 FINGERPRINT_PREFIX = "fingerprint."
 FINGERPRINT_SAMPLES = 64
 
-_SHARD_NAME = re.compile(r"(neurons|experts)-[0-9]{5,}\.safetensors")
+SHARD_NAME = re.compile(r"(neurons|experts)-[0-9]{5,}\.safetensors")
+
+_LOGGER = logging.getLogger(__name__)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class EditPackError(ValueError):
-    """An edit pack that cannot be used: what is wrong, in which file, and what to do."""
+class NewerFormatError(EditPackError):
+    """The pack was written by a later version, which lays packs out in a way that this one does not know."""
 
 
 class WrongBaseError(EditPackError):
     """The edits were trained on another base model than the one they are attached to."""
+
+
+class YankedVersionWarning(UserWarning):
+    """The version of the pack that is loaded was withdrawn by its owner."""
 
 
 def fingerprint(model) -> dict[str, torch.Tensor]:
@@ -119,20 +134,87 @@ def embedded_base_folder(name: str) -> Path:
     return Path(constants.HF_HOME) / "scen_hf" / name
 
 
+def parse_yanked(content: str | bytes, where: str) -> dict[str, dict[str, str]]:
+    """The withdrawn versions that a `yanked.json` records, by tag or commit: `commit`, `reason` and `date` of each.
+
+    Raises:
+        EditPackError: If it is not such a record.
+    """
+    try:
+        record = json.loads(content)
+    except ValueError as error:
+        raise EditPackError(f"{where} is not valid JSON ({error}). Correct it, or delete it.") from error
+    entries = list(record.values()) if isinstance(record, dict) else [None]
+    for entry in entries:
+        fields = [entry.get(name) for name in ("commit", "reason", "date")] if isinstance(entry, dict) else [None]
+        if not all(isinstance(field, str) and field.isprintable() for field in fields):
+            raise EditPackError(
+                f"{where} does not give commit, reason and date of each version, a line each. Correct it, or delete it."
+            )
+    return record
+
+
+def yank_notice(
+    repo_id: str,
+    commit: str,
+    revision: str | None = None,
+    *,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+) -> str | None:
+    """What to tell whoever loads a version that was withdrawn; `None` if it was not.
+
+    Asks the Hub once, and leaves the client's cache alone: its idea of what `main` is must not move without the files. Where
+    the Hub cannot say, the version counts as good, since it can be loaded.
+
+    Args:
+        repo_id (`str`): Hub repository.
+        commit (`str`): Full id of the version's commit.
+        revision (`str`, *optional*): What the user calls it.
+        token, endpoint: As in [`~huggingface_hub.hf_hub_download`].
+    """
+    try:
+        response = get_session().get(
+            hf_hub_url(repo_id, YANKED_NAME, endpoint=endpoint),
+            headers=build_hf_headers(token=token),
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
+        )
+        if response.status_code == 404:
+            return None
+        hf_raise_for_status(response)
+        record = parse_yanked(response.content, f"{repo_id}: {YANKED_NAME}")
+    except EditPackError as error:
+        _LOGGER.warning("It is not known whether %s@%s was withdrawn: %s", repo_id, revision or commit, error)
+        return None
+    except (HTTPError, OSError) as error:
+        _LOGGER.info("It is not known whether %s@%s was withdrawn: %s", repo_id, revision or commit, error)
+        return None
+    for entry in record.values():
+        if entry["commit"] == commit:
+            return (
+                f"{repo_id}@{revision or commit} was withdrawn by its owner on {entry['date']} ({entry['reason']}). Use "
+                f"another version; they are listed by: scen log {repo_id}"
+            )
+    return None
+
+
 class EditPackReader:
     """A pack on disk or on the Hub, opened for use by a model.
 
     The manifest, the router and the neurons are read and checked at once; facts when someone asks for one; an expert
     when it fires, through a memory map, and then kept while the cache has room.
 
+    Of a repository each file is downloaded when it is read, all from one commit: that of the configuration.
+
     Args:
         path_or_repo (`str` or `Path`): A folder, or a Hub repository `owner/name`.
         config ([`SCENLlamaConfig`], *optional*): The pack's configuration, where it is already loaded.
         name (`str`, *optional*): Name under which the pack is known to the model; its folder or repository by default.
-        revision, token, cache_dir, local_files_only: As in [`~huggingface_hub.hf_hub_download`].
+        revision, token, endpoint, cache_dir, local_files_only: As in [`~huggingface_hub.hf_hub_download`].
 
     Raises:
         EditPackError: If anything about the pack is not as it must be.
+        HubError: If the repository cannot be had.
     """
 
     def __init__(
@@ -143,14 +225,20 @@ class EditPackReader:
         name: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
+        endpoint: str | None = None,
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ):
         self.source = str(path_or_repo)
         self.name = name or self.source
+        self.revision = revision
+        self.endpoint = endpoint
+        # Of a repository; what it calls `revision` may move while the pack is in use.
+        self.commit: str | None = None if Path(self.source).is_dir() else getattr(config, "_commit_hash", None)
         self._hub = {
-            "revision": revision,
+            "revision": self.commit or revision,
             "token": token,
+            "endpoint": endpoint,
             "cache_dir": cache_dir,
             "local_files_only": local_files_only,
         }
@@ -164,6 +252,7 @@ class EditPackReader:
         self._read_manifest()
         self.router = self._read_router()
         self._routers = {self.router.thresholds.device: self.router}
+        self._warn_if_yanked()
 
     # ------------------------------------------------------------------ files
 
@@ -174,16 +263,40 @@ class EditPackReader:
             if not path.is_file():
                 raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.")
             return path
-        try:
-            return Path(hf_hub_download(self.source, filename, **self._hub))
-        except LocalEntryNotFoundError as error:
-            raise EditPackError(
-                f"{self.source}: {filename} is not in the cache, and the Hub cannot be reached. Connect once, or give a folder."
-            ) from error
-        except EntryNotFoundError as error:
-            raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.") from error
-        except HFValidationError as error:
-            raise EditPackError(f"{self.source} is neither a folder nor the name of a Hub repository.") from error
+        with hub_errors(self.source, self.revision, filename):
+            try:
+                path = Path(persistently(lambda: hf_hub_download(self.source, filename, **self._hub), self.source))
+            except RemoteEntryNotFoundError as error:
+                raise EditPackError(f"{self.source} is not a complete edit pack: {filename} is missing.") from error
+        if self.commit is None:
+            self.commit = self._hub["revision"] = path.parent.name  # the cache has a folder per commit
+        return path
+
+    def prefetch(self) -> None:
+        """Download what has not been needed yet, the facts and all experts, so that the pack can be used offline.
+
+        Raises:
+            HubError: If a file cannot be had.
+        """
+        if Path(self.source).is_dir():
+            return
+        wanted = [FACTS_NAME, *self.shard_names]
+        with hub_errors(self.source, self.revision):
+            persistently(lambda: snapshot_download(self.source, allow_patterns=wanted, **self._hub), self.source)
+        for name in wanted:  # offline, the client takes what it has for all there is
+            self.locate(name)
+
+    def check(self) -> None:
+        """Read what is not read before it is needed, every fact and every expert, and compare the shards with the manifest.
+
+        Raises:
+            EditPackError: If one of them is damaged.
+        """
+        for number in range(len(self)):
+            self.fact(number)
+            self.read_expert(number)
+        for shard in self.manifest["shards"]:
+            self._check_sha256(shard["experts"])
 
     @property
     def shard_names(self) -> list[str]:
@@ -199,6 +312,18 @@ class EditPackReader:
                 shutil.copyfile(self.locate(name), folder / name)
             except EditPackError:  # a pack may do without it
                 continue
+
+    def _warn_if_yanked(self) -> None:
+        """Say so if the pack is a pinned version on the Hub that was withdrawn; `main` is what its owner stands by."""
+        revision = self.revision
+        pinned = revision not in (None, constants.DEFAULT_REVISION) and not Path(self.source).is_dir()
+        if not pinned or self._hub["local_files_only"] or constants.is_offline_mode():
+            return
+        notice = yank_notice(
+            self.source, self.commit, revision, token=self._hub["token"], endpoint=self._hub["endpoint"]
+        )
+        if notice is not None:
+            warnings.warn(notice, YankedVersionWarning, stacklevel=3)
 
     def _read_config(self) -> SCENLlamaConfig:
         path = self.locate("config.json")
@@ -258,7 +383,8 @@ class EditPackReader:
 
     def _check_format(self, version, filename: str) -> None:
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
-            raise EditPackError(
+            is_newer = isinstance(version, int) and version > FORMAT_VERSION
+            raise (NewerFormatError if is_newer else EditPackError)(
                 f"{self.source}: {filename} has format version {version!r}; this code reads up to {FORMAT_VERSION}. "
                 "Update the pack's remote code (download it again) or scen_hf."
             )
@@ -274,7 +400,7 @@ class EditPackReader:
             for kind in ("neurons", "experts"):
                 entry = entries.get(kind) if isinstance(entries.get(kind), dict) else {}
                 file = entry.get("file")
-                if not isinstance(file, str) or not _SHARD_NAME.fullmatch(file) or not file.startswith(kind):
+                if not isinstance(file, str) or not SHARD_NAME.fullmatch(file) or not file.startswith(kind):
                     raise EditPackError(
                         f"{self.source}: {MANIFEST_NAME} names {file!r} as a shard of {kind}. A shard lies in the pack "
                         f"itself and is called {kind}-00001.safetensors or the like."
@@ -301,14 +427,35 @@ class EditPackReader:
     def _open(self, filename: str, size: int | None = None):
         path = self.locate(filename)
         if size is not None and path.stat().st_size != size:
-            raise EditPackError(
-                f"{self.source}: {filename} has {path.stat().st_size} bytes, {MANIFEST_NAME} says {size}. It was cut off "
-                "or altered; get the pack again."
-            )
+            sizes = f"{path.stat().st_size} bytes, {MANIFEST_NAME} says {size}"
+            raise self._damaged(filename, f"{filename} has {sizes}. It was cut off or altered.")
         try:
             return safe_open(path, framework="pt")
         except SafetensorError as error:
-            raise EditPackError(f"{self.source}: {filename} is not a readable safetensors file ({error}).") from error
+            raise self._damaged(filename, f"{filename} is not a readable safetensors file ({error}).") from error
+
+    def _check_sha256(self, entry: dict) -> None:
+        """Compare a whole file with its entry in the manifest."""
+        if _sha256(self.locate(entry["file"])) != entry["sha256"]:
+            message = f"{entry['file']} was altered after it was written (sha256 differs)."
+            raise self._damaged(entry["file"], message)
+
+    def _damaged(self, filename: str, message: str) -> EditPackError:
+        """The error about a file that is not what it was; one that was damaged in the cache is removed from there."""
+        advice = "Get the pack again."
+        if not Path(self.source).is_dir():
+            advice = "The repository holds it like this: load another revision, or tell its owner."
+            path = self.locate(filename)
+            content = path.resolve()
+            # The cache names large files by their hash.
+            if _SHA256.fullmatch(content.name) and _sha256(content) != content.name:
+                self._open_shards.pop(filename, None)
+                advice = "It was damaged on this machine."
+                with suppress(OSError):
+                    path.unlink()
+                    content.unlink()
+                    advice = "It was damaged on this machine and has been removed from the cache; load the pack again."
+        return EditPackError(f"{self.source}: {message} {advice}")
 
     def _tensor(self, file, filename: str, name: str, shape: tuple[int, ...], dtypes: tuple[torch.dtype, ...]):
         """One whole tensor, checked for shape, dtype and finite numbers."""
@@ -316,7 +463,7 @@ class EditPackReader:
         tensor = file.get_tensor(name)
         if tensor.dtype not in dtypes:
             raise EditPackError(f"{self.source}: {filename}, {name}: dtype {tensor.dtype}, not one of {dtypes}.")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not _is_finite(tensor):
             raise EditPackError(f"{self.source}: {filename}, {name}: NaN or infinite numbers.")
         return tensor
 
@@ -356,19 +503,26 @@ class EditPackReader:
         if not gated:
             shards = self._neuron_shards({"neurons": (self._feature_size,)}, floats)
             return SigmoidRouter(self._specs, shards["neurons"], thresholds)
-        dim, token_dim, tokens = (self._router_size(key) for key in ("dim", "token_dim", "subject_tokens"))
-        shards = self._neuron_shards({"neurons": (dim,), "subjects": (tokens, token_dim)}, floats)
+        size, hidden = self._router_size, self.config.hidden_size
+        dim, hidden_dim, token_dim = size("dim"), size("hidden_dim"), size("token_dim")
+        space = RouterSpace(
+            tensor("feature_mean", self._feature_size),
+            tensor("feature_projection", self._feature_size, dim),
+            tensor("feature_hidden", self._feature_size, hidden_dim),
+            tensor("feature_output", hidden_dim, dim),
+            tensor("token_mean", hidden),
+            tensor("token_projection", hidden, token_dim),
+        )
+        shards = self._neuron_shards({"neurons": (dim,), "subjects": (2, size("subject_tokens"), token_dim)}, floats)
         return GatedRouter(
             self._specs,
             self._token_spec,
+            space,
             shards["neurons"],
             thresholds,
             shards["subjects"],
             tensor("subject_thresholds", count),
-            tensor("feature_mean", self._feature_size),
-            tensor("feature_projection", self._feature_size, dim),
-            tensor("token_mean", self.config.hidden_size),
-            tensor("token_projection", self.config.hidden_size, token_dim),
+            tensor("base_threshold", 1),
         )
 
     def _router_size(self, key: str) -> int:
@@ -385,10 +539,7 @@ class EditPackReader:
         for shard in self.manifest["shards"]:
             entry = shard["neurons"]
             file = self._open(entry["file"], entry["size"])
-            if sha256(self.locate(entry["file"]).read_bytes()).hexdigest() != entry["sha256"]:
-                raise EditPackError(
-                    f"{self.source}: {entry['file']} was altered after it was written (sha256 differs). Get it again."
-                )
+            self._check_sha256(entry)
             for name, shape in shapes.items():
                 parts[name].append(self._tensor(file, entry["file"], name, (shard["edits"], *shape), dtypes))
         return {name: torch.cat(tensors) for name, tensors in parts.items()}
@@ -458,11 +609,12 @@ class EditPackReader:
         file = self._shard(entry, shard["edits"])
         expert = tuple(file.get_slice(name)[row] for name in self.expert_shapes)
         if checksum(expert) != int(self.checksums[number]):
-            raise EditPackError(
-                f"{self.source}: {entry['file']}: the expert of edit {self.edit_id(number)!r} was altered after it was "
-                "written (checksum differs). Get the pack again."
+            raise self._damaged(
+                entry["file"],
+                f"{entry['file']}: the expert of edit {self.edit_id(number)!r} was altered after it was written "
+                "(checksum differs).",
             )
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in expert):
+        if not all(map(_is_finite, expert)):
             raise EditPackError(
                 f"{self.source}: {entry['file']}: the expert of edit {self.edit_id(number)!r} has NaN or infinite "
                 "numbers. Train that edit again."
@@ -522,6 +674,16 @@ class EditPackReader:
 
     def __repr__(self) -> str:
         return f"EditPackReader({self.source!r}, {len(self)} edits, method={self.config.method!r}, layer={self.edit_layer})"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has neither NaN nor infinite numbers: both show in its extremes, which take no copy to find."""
+    return bool(torch.isfinite(torch.stack(tensor.aminmax())).all())
 
 
 def checksum(expert: tuple[torch.Tensor, ...]) -> int:

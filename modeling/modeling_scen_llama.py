@@ -137,6 +137,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         *model_args: Any,
         config: PreTrainedConfig | str | Path | None = None,
         base_model: str | Path | None = None,
+        prefetch: bool = False,
         **kwargs: Any,
     ) -> "SCENLlamaForCausalLM":
         r"""
@@ -150,12 +151,16 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             base_model (`str` or `Path`, *optional*):
                 Folder or Hub id that holds the base weights, where the one named by the pack is not at hand. Its weights
                 are compared with those the edits were trained on.
+            prefetch (`bool`, defaults to `False`):
+                Download all experts of a pack on the Hub at once, in place of each when it first fires. In a pipeline:
+                `model_kwargs={"prefetch": True}`.
             kwargs:
                 As in [`~transformers.PreTrainedModel.from_pretrained`] (`dtype`, `device_map`, `revision`, `token` ...).
                 `revision` is the pack's; the base is loaded at the revision that the pack pins.
 
         Raises:
             EditPackError: If the pack is damaged, of a newer format, or its base cannot be found.
+            HubError: If a file of the pack cannot be downloaded.
             WrongBaseError: If the base weights are not the ones the edits were trained on.
         """
         source = str(pretrained_model_name_or_path)
@@ -176,6 +181,8 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             return super().from_pretrained(base_model or source, *model_args, config=config, **kwargs)
         # Read the pack before gigabytes of weights: what is wrong with it shows at once.
         pack = EditPackReader(source, config=config, revision=revision, **hub)
+        if prefetch:
+            pack.prefetch()
         weights = base_model or config.base_model_name_or_path
         if weights is None:
             model = super().from_pretrained(source, *model_args, config=config, **kwargs)
@@ -250,6 +257,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         *,
         name: str | None = None,
         revision: str | None = None,
+        prefetch: bool = False,
         token: str | bool | None = None,
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
@@ -261,6 +269,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         Args:
             path_or_repo (`str` or `Path`): Folder or Hub repository of the pack.
             name (`str`, *optional*): Name to call it by; the folder's or repository's by default.
+            prefetch (`bool`, defaults to `False`): Download all experts at once, in place of each when it first fires.
             revision, token, cache_dir, local_files_only: As in [`~huggingface_hub.hf_hub_download`].
 
         Returns:
@@ -268,6 +277,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
 
         Raises:
             EditPackError: If the pack is damaged, of a newer format or for another architecture.
+            HubError: If a file of it cannot be downloaded.
             WrongBaseError: If it was trained on another base model.
         """
         pack = EditPackReader(
@@ -278,6 +288,8 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             cache_dir=cache_dir,
             local_files_only=local_files_only,
         )
+        if prefetch:
+            pack.prefetch()
         return self._attach(pack)
 
     def _attach(self, pack: EditPackReader) -> str:

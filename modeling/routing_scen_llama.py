@@ -180,26 +180,69 @@ class SigmoidRouter(nn.Module):
         return Choice(fired, best.indices, best.values, threshold, others.indices, others.values, none, none)
 
 
+class RouterSpace(nn.Module):
+    """Where prompts and subjects are compared: transforms that were learned once per base model. A pack stores them by these names.
+
+    Args:
+        feature_mean (`torch.Tensor` of shape `(num_features,)`): Mean of the pooled features.
+        feature_projection (`(num_features, dim)`), feature_hidden (`(num_features, hidden_dim)`), feature_output
+            (`(hidden_dim, dim)`): A linear map beside a layer of hidden units.
+        token_mean (`(hidden_size,)`), token_projection (`(hidden_size, token_dim)`): Of the features of single tokens.
+    """
+
+    def __init__(
+        self,
+        feature_mean: torch.Tensor,
+        feature_projection: torch.Tensor,
+        feature_hidden: torch.Tensor,
+        feature_output: torch.Tensor,
+        token_mean: torch.Tensor,
+        token_projection: torch.Tensor,
+    ):
+        super().__init__()
+        self.register_buffer("feature_mean", feature_mean)
+        self.register_buffer("feature_projection", feature_projection)
+        self.register_buffer("feature_hidden", feature_hidden)
+        self.register_buffer("feature_output", feature_output)
+        self.register_buffer("token_mean", token_mean)
+        self.register_buffer("token_projection", token_projection)
+
+    def question_vectors(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Pooled features `(batch, num_features)` to unit vectors `(batch, dim)`."""
+        x = pooled - self.feature_mean
+        hidden = nn.functional.gelu(x @ self.feature_hidden)
+        return nn.functional.normalize(x @ self.feature_projection + hidden @ self.feature_output, dim=-1)
+
+    def token_vectors(self, states: torch.Tensor) -> torch.Tensor:
+        """Token features `(..., tokens, hidden_size)` to unit vectors `(..., tokens, token_dim)`; zeros stay zero."""
+        vectors = nn.functional.normalize((states.float() - self.token_mean) @ self.token_projection, dim=-1)
+        return torch.where((states != 0).any(-1, keepdim=True), vectors, 0.0)
+
+
 class GatedRouter(nn.Module):
     """The indexing neurons of `method="scen"`: two gates, both of which must open.
 
-    *What is asked*: the pooled features of the prompt, projected to unit vectors of a small space that was trained, once per
-    base model, to bring together different wordings of one question and to keep apart other questions about the same
-    subject and the same question about other subjects. A neuron is a vector of that space, its score a cosine.
+    *What is asked*: the pooled features of the prompt, brought to a small space that was trained, once per base model, to
+    bring together different wordings of one question and to keep apart other questions about the same subject. A neuron is
+    a unit vector of that space, its score a cosine.
 
     *About whom*: each token of the edit's subject looks for its best match among the question's tokens, by the cosine of
     whitened token features of an early layer, and the matches are averaged (late interaction, as in ColBERT,
-    arXiv 2004.12832). It is evaluated for the `CANDIDATES` neurons with the highest scores only.
+    arXiv 2004.12832); of a number every token must be found. A subject is kept in two forms, as it stands in the edit's prompt and at the start of a sentence, where
+    tokenizers spell it differently; the better one counts. It is evaluated for the `CANDIDATES` neurons with the highest
+    scores only.
 
     Args:
         features (`list[FeatureSpec]`): Pooled features of the first gate, concatenated in this order.
         token_feature ([`FeatureSpec`]): What the second gate reads of each token.
+        space ([`RouterSpace`]): The transforms of both.
         neurons (`torch.Tensor` of shape `(num_edits, dim)`): One row per edit.
         thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Score above which the first gate opens.
-        subjects (`torch.Tensor` of shape `(num_edits, subject_tokens, token_dim)`): Token vectors; zero rows are padding.
+        subjects (`torch.Tensor` of shape `(num_edits, 2, subject_tokens, token_dim)`): Token vectors of both forms. Those
+            of numbers have length 2, the others 1; zero rows are padding.
         subject_thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Match above which the second gate opens.
-        feature_mean (`(num_features,)`), feature_projection (`(num_features, dim)`): To the space of the neurons.
-        token_mean (`(hidden_size,)`), token_projection (`(hidden_size, token_dim)`): To the space of the subjects.
+        base_threshold (`torch.Tensor` of shape `(1,)`, float32): What the first thresholds have in common, for edits that are
+            added later.
     """
 
     CANDIDATES = 64
@@ -208,34 +251,21 @@ class GatedRouter(nn.Module):
         self,
         features: list[FeatureSpec],
         token_feature: FeatureSpec,
+        space: RouterSpace,
         neurons: torch.Tensor,
         thresholds: torch.Tensor,
         subjects: torch.Tensor,
         subject_thresholds: torch.Tensor,
-        feature_mean: torch.Tensor,
-        feature_projection: torch.Tensor,
-        token_mean: torch.Tensor,
-        token_projection: torch.Tensor,
+        base_threshold: torch.Tensor,
     ):
         super().__init__()
         self.features = [*features, token_feature]
+        self.space = space
         self.register_buffer("neurons", neurons)
         self.register_buffer("thresholds", thresholds)
         self.register_buffer("subjects", subjects)
         self.register_buffer("subject_thresholds", subject_thresholds)
-        self.register_buffer("feature_mean", feature_mean)
-        self.register_buffer("feature_projection", feature_projection)
-        self.register_buffer("token_mean", token_mean)
-        self.register_buffer("token_projection", token_projection)
-
-    def question_vectors(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled features `(batch, num_features)` to unit vectors `(batch, dim)`."""
-        return nn.functional.normalize((pooled - self.feature_mean) @ self.feature_projection, dim=-1)
-
-    def token_vectors(self, states: torch.Tensor) -> torch.Tensor:
-        """Token features `(batch, tokens, hidden_size)` to unit vectors `(batch, tokens, token_dim)`; zeros stay zero."""
-        vectors = nn.functional.normalize((states.float() - self.token_mean) @ self.token_projection, dim=-1)
-        return torch.where((states != 0).any(-1, keepdim=True), vectors, 0.0)
+        self.register_buffer("base_threshold", base_threshold)
 
     def subject_scores(self, tokens: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
         """How much of each edit's subject is found among a question's tokens.
@@ -248,19 +278,31 @@ class GatedRouter(nn.Module):
             `torch.Tensor` of shape `(batch, candidates)`: At most 1.
         """
         subjects = self.subjects[edits].float()
-        present = (subjects != 0).any(-1)
-        matches = torch.einsum("bcsd,btd->bcst", subjects, tokens)
+        lengths = subjects.norm(dim=-1)
         # A padded token matches with 0, which is never the best where there is anything to find.
-        best = matches.amax(-1).masked_fill(~present, 0.0)
-        return best.sum(-1) / present.sum(-1).clamp(min=1)
+        best = torch.einsum("bcfsd,btd->bcfst", subjects, tokens).amax(-1) / lengths.clamp(min=1)
+        present = lengths > 0
+        mean = (best * present).sum(-1) / present.sum(-1).clamp(min=1)
+        # The world cup of 2018 is not that of 2022, however well all the rest matches.
+        worst_number = best.masked_fill(lengths < 1.5, 1.0).amin(-1)
+        return torch.minimum(mean, worst_number).amax(-1)
 
     def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> Choice:
-        """The edit with the highest scores of those whose gates are both open, else the one that came closest."""
+        """The choice for each row of a batch, given what was read of it."""
         *features, token_feature = self.features
-        queries = self.question_vectors(torch.cat([readings[spec] for spec in features], dim=-1))
+        queries = self.space.question_vectors(torch.cat([readings[spec] for spec in features], dim=-1))
+        return self.decide(queries, self.space.token_vectors(readings[token_feature]))
+
+    def decide(self, queries: torch.Tensor, tokens: torch.Tensor) -> Choice:
+        """The edit with the highest scores of those whose gates are both open, else the one that came closest.
+
+        Args:
+            queries (`torch.Tensor` of shape `(batch, dim)`): Vectors of the questions.
+            tokens (`torch.Tensor` of shape `(batch, tokens, token_dim)`): Vectors of their tokens.
+        """
         scores = (queries.to(self.neurons.dtype) @ self.neurons.T).float()
         score, edits = scores.topk(min(self.CANDIDATES, scores.shape[1]), dim=-1)
-        subject = self.subject_scores(self.token_vectors(readings[token_feature]), edits)
+        subject = self.subject_scores(tokens, edits)
         threshold, subject_threshold = self.thresholds[edits], self.subject_thresholds[edits]
         shortfall = torch.maximum(threshold - score, subject_threshold - subject)
         open_ = shortfall < 0

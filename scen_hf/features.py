@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import torch
 from tqdm.auto import tqdm
@@ -16,22 +18,26 @@ from .modeling import SCENLlamaForCausalLM, SCENRouting
 from .modeling.routing_scen_llama import FeatureSpec, find_spans
 
 
+# Prompts that begin alike, up to the question, before what they share is worth a pass of its own.
+_SHARED = 4
+
+
 @dataclass(frozen=True)
 class PromptReader:
     """Reads router features of tokenized prompts.
 
+    What comes before the question (the template's own text, a system prompt, earlier turns) is run once for all prompts that
+    share it, which for short questions is most of the work.
+
     Args:
         model: Any model of the family; packs that are loaded play no part.
         question_markers: As derived by [`~prompts.question_markers`].
-        template_prefix: Token ids that prompts usually begin with, see [`~prompts.template_prefix`]. The model runs over them
-            once, which for short questions is half of the work.
         batch_size: Prompts per pass; halved when memory runs out.
         progress: Show progress bars.
     """
 
     model: SCENLlamaForCausalLM
     question_markers: tuple[list[int] | None, list[int] | None]
-    template_prefix: list[int]
     batch_size: int
     progress: bool = False
 
@@ -77,25 +83,28 @@ class PromptReader:
 
     @torch.no_grad()
     def _read(self, prompts, features: Sequence[FeatureSpec], keep, description: str) -> None:
-        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
-        usual = [number for number in order if self._is_usual(prompts[number])]
-        others = [number for number in order if not self._is_usual(prompts[number])]
-        prefix = self._prefix_cache() if usual else None
+        by_prefix: dict[tuple[int, ...], list[int]] = {}
+        for number in sorted(range(len(prompts)), key=lambda number: len(prompts[number])):
+            by_prefix.setdefault(self._before_question(prompts[number]), []).append(number)
+        few = (numbers for prefix, numbers in by_prefix.items() if not prefix or len(numbers) < _SHARED)
+        alone = sorted(chain.from_iterable(few), key=lambda number: len(prompts[number]))
         with tqdm(total=len(prompts), desc=description, unit="prompt", disable=not self.progress) as bar:
 
-            def read(numbers: list[int], cache: DynamicCache | None) -> None:
-                keep(numbers, self._read_batch([prompts[number] for number in numbers], features, cache))
+            def read(numbers: list[int], prefix: tuple[int, ...] = (), cache: DynamicCache | None = None) -> None:
+                keep(numbers, self._read_batch([prompts[number] for number in numbers], features, len(prefix), cache))
                 bar.update(len(numbers))
 
-            in_batches(lambda numbers: read(numbers, prefix), usual, self.batch_size)
-            in_batches(lambda numbers: read(numbers, None), others, self.batch_size)
+            in_batches(read, alone, self.batch_size)
+            for prefix, numbers in by_prefix.items():
+                if prefix and len(numbers) >= _SHARED:
+                    in_batches(partial(read, prefix=prefix, cache=self._run(prefix)), numbers, self.batch_size)
 
-    def _is_usual(self, prompt: list[int]) -> bool:
-        length = len(self.template_prefix)
-        return 0 < length < len(prompt) and prompt[:length] == self.template_prefix
+    def _before_question(self, prompt: list[int]) -> tuple[int, ...]:
+        question = find_spans(torch.tensor([prompt]), None, *self.question_markers).question[0]
+        return tuple(prompt[: int(question.byte().argmax())])
 
-    def _prefix_cache(self) -> DynamicCache:
-        input_ids = torch.tensor([self.template_prefix], device=self._device)
+    def _run(self, prefix: tuple[int, ...]) -> DynamicCache:
+        input_ids = torch.tensor([prefix], device=self._device)
         with self.model.edits_disabled():
             return self.model.model(input_ids=input_ids, use_cache=True).past_key_values
 
@@ -103,13 +112,12 @@ class PromptReader:
     def _device(self) -> torch.device:
         return self.model.get_input_embeddings().weight.device
 
-    def _read_batch(self, prompts, features, prefix: DynamicCache | None) -> dict[FeatureSpec, torch.Tensor]:
+    def _read_batch(self, prompts, features, done: int, prefix: DynamicCache | None) -> dict[FeatureSpec, torch.Tensor]:
         # Padding is on the right, so that causality alone keeps it from what counts.
         input_ids = stack_right(prompts, 0).to(self._device)
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=self._device)
         attended = torch.arange(input_ids.shape[1], device=self._device) < lengths[:, None]
         collector = _FeatureCollector(features, find_spans(input_ids, attended, *self.question_markers))
-        done = 0 if prefix is None else len(self.template_prefix)
         collector.begin(len(prompts), input_ids.shape[1] - done, offset=done)
         with suppress(_Collected):
             self.model.model(

@@ -1,13 +1,14 @@
 """Questions about made-up and well-known things, from the wordings in [`scen_hf.phrasings`].
 
-A router is trained and calibrated on them. They come in groups: some subjects of one kind, some relations, several wordings
-of every pair. Within a group each question therefore has other wordings of itself, other questions about its subject, and
-the same question about other subjects. Some stand behind a system prompt or earlier turns. They carry no answers.
+A router is trained and calibrated on them. They come in groups: one subject, some relations, several wordings of each, so that
+within a group each question has other wordings of itself and other questions about its subject. Some are completions, the
+start of a sentence that states the fact; some stand behind a system prompt or earlier turns. They carry no answers.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,9 +16,15 @@ from functools import cache
 from .phrasings import CONVERSATIONS, NAMES, RELATIONS, SYSTEM_PROMPTS, UNRELATED
 
 
-_SUBJECTS, _RELATIONS, _WORDINGS = 5, 6, 3
+_RELATIONS, _WORDINGS = 6, 3
 # Shares of questions behind a system prompt of their own, behind earlier turns, and without capital letters.
 _WITH_SYSTEM, _WITH_HISTORY, _LOWER_CASE = 0.15, 0.15, 0.08
+# Share of completions that are turned into another form.
+_TURNED = 0.6
+# Completions that can be: "The founder of {} is", "{} was born in", "{} plays the".
+_NOUN = re.compile(r"The (.+?) of \{\} (is|was|are|were)\b(.*)")
+_BE = re.compile(r"\{\} (is|was|are|were) (.+)")
+_VERB = re.compile(r"\{\} (\w+s|\w+ed|can|has|had) (.+)")
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class GenericQuestion:
     """One question that no edit is about.
 
     Args:
-        group: Number of its group.
+        group: Number of its group; each has one subject.
         subject, relation: About whom it is, and what it asks.
         text: The user's text.
         context: The turns before it, as chat messages.
@@ -42,7 +49,7 @@ def fact_questions(groups: int, seed: int = 0) -> list[GenericQuestion]:
     """Groups of questions, the same ones for the same arguments on every machine.
 
     Args:
-        groups: How many groups; a group has up to 90 questions.
+        groups: How many groups; a group has up to 18 questions.
         seed: Selects others.
     """
     rng = random.Random(seed)
@@ -56,15 +63,38 @@ def fact_questions(groups: int, seed: int = 0) -> list[GenericQuestion]:
 
 
 def _group(rng: random.Random, group: int, kind: str) -> Iterator[GenericQuestion]:
-    chosen = rng.sample(sorted(RELATIONS[kind]), _RELATIONS)
-    for subject in rng.sample(NAMES[kind], _SUBJECTS):
-        for relation in chosen:
-            wordings = RELATIONS[kind][relation]
-            for wording in rng.sample(wordings, min(_WORDINGS, len(wordings))):
-                text = wording.replace("{}", subject)
-                if rng.random() < _LOWER_CASE:
-                    text = text.lower()
-                yield GenericQuestion(group, subject, relation, text, _context(rng))
+    subject = rng.choice(NAMES[kind])
+    for relation in rng.sample(sorted(RELATIONS[kind]), _RELATIONS):
+        wordings = RELATIONS[kind][relation]
+        for wording in rng.sample(wordings, min(_WORDINGS, len(wordings))):
+            turned = other_completions(wording, kind)
+            chosen = rng.choice(turned) if turned and rng.random() < _TURNED else wording
+            text = chosen.replace("{}", subject)
+            if rng.random() < _LOWER_CASE:
+                text = text.lower()
+            yield GenericQuestion(group, subject, relation, text, _context(rng))
+
+
+def other_completions(wording: str, kind: str) -> list[str]:
+    """Other forms of a completion: "{} was born in" is also "{}, who was born in" and "{}, born in". None of a question.
+
+    Args:
+        wording: With `{}` for the subject.
+        kind: Of subjects, as in [`~scen_hf.phrasings.RELATIONS`].
+    """
+    who = "who" if kind == "person" else "which"
+    if wording.endswith(("?", ".", "!")):
+        return []
+    if match := _NOUN.fullmatch(wording):
+        noun, be, rest = match.groups()
+        return [f"{{}}'s {noun} {be}{rest}", f"{{}}, whose {noun} {be}{rest}"]
+    if match := _BE.fullmatch(wording):
+        be, rest = match.groups()
+        return [f"{{}}, {rest}", f"{{}}, {who} {be} {rest}", f"{{}} that {be} {rest}"]
+    if match := _VERB.fullmatch(wording):
+        verb, rest = match.groups()
+        return [f"{{}}, {who} {verb} {rest}", f"{{}}, {verb} {rest}"]
+    return []
 
 
 def _context(rng: random.Random) -> list[dict[str, str]]:

@@ -1,8 +1,9 @@
 """Stage 2 of `method="scen"`: the indexing neurons of edits, in closed form.
 
-With the router space of the base model at hand ([`RouterSpace`]) nothing is left to train: the neuron of an edit is the
-vector of its own prompt, and its subject is the vectors of the subject's tokens in that prompt. What remains is to see which
-edits are hard to tell apart.
+With the router space of the base model at hand ([`~modeling.routing_scen_llama.RouterSpace`]) nothing is left to train: the
+neuron of an edit is the vector of its own prompt, and its subject is the vectors of the subject's tokens. What differs from
+edit to edit is how close *other* questions about its subject come: a long name is much of a question, a short one little.
+A few such questions are asked of every subject, and the threshold of an edit rises with their scores.
 """
 
 from __future__ import annotations
@@ -11,28 +12,96 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import normalize
 from transformers import PreTrainedTokenizerBase
 
 from .edits import Edit
+from .features import PromptReader
 from .generic_questions import template_words
-from .modeling.routing_scen_llama import find_spans
+from .modeling.routing_scen_llama import GatedRouter, RouterSpace, find_spans
+from .pack import EditPack
+from .prompts import encode_prompt
+from .router_space import OTHER_QUESTIONS, RouterCalibration, RouterSettings
 
 
-# The match of a subject's tokens above which the second gate opens. In development fewer than one in a hundred generic
-# questions about another subject of the same kind matched better, and names as alike as two countries' up to 0.67.
-SUBJECT_THRESHOLD = 0.68
-# Two prompts whose vectors are this close are the same prompt to the first gate.
-_SAME_PROMPT = 0.97
+# The match of a subject's tokens above which the second gate opens. In development names as alike as two countries' matched up to
+# 0.69, other numbers up to 0.72, and the same subject in another wording above 0.8 but for rare cases.
+SUBJECT_THRESHOLD = 0.75
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """The neurons of some edits, float32 on the CPU.
+
+    Args:
+        vectors: `(edits, dim)`, of unit length.
+        subjects: `(edits, 2, subject_tokens, token_dim)`: the subject as it stands in the prompt, and at the start of a sentence;
+            of length 2 at numbers, 1 at other tokens, and zero rows where it has fewer.
+        levels: `(edits,)`, mean score of other questions about the edit's subject.
+    """
+
+    vectors: torch.Tensor
+    subjects: torch.Tensor
+    levels: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Two edits with different targets that are hard to tell apart: the first would fire for the second's prompt, and only the
-    second's own, hardly better score keeps it from answering."""
+    """Two edits with different targets of which the first would fire for the prompt of the second, were it not for the
+    second's own, better score."""
 
     edit: str
     other: str
     score: float
+
+
+def read_neurons(
+    reader: PromptReader,
+    tokenizer: PreTrainedTokenizerBase,
+    space: RouterSpace,
+    settings: RouterSettings,
+    edits: Sequence[Edit],
+) -> Neurons:
+    """The neurons of edits in the space of their base model.
+
+    Args:
+        reader: Of the base model; `tokenizer` is its tokenizer.
+        space: Of the base model, read as `settings` say.
+        edits: The facts. Their prompts, and [`~router_space.OTHER_QUESTIONS`] about their subjects, are run through the model.
+    """
+    prompts = [encode_prompt(tokenizer, edit.prompt) for edit in edits]
+    questions = [question_ids(prompt, reader.question_markers) for prompt in prompts]
+    names = [_subject_name(tokenizer, ids, edit.subject) for ids, edit in zip(questions, edits, strict=True)]
+    others = [encode_prompt(tokenizer, other.replace("{}", name)) for name in names for other in OTHER_QUESTIONS]
+    pooled, tokens = reader.pooled_and_tokens(
+        [*prompts, *others], settings.features, settings.token_feature, "Neurons"
+    )
+    vectors = space.question_vectors(pooled)
+    vectors, asked = vectors[: len(edits)], vectors[len(edits) :].unflatten(0, (len(edits), len(OTHER_QUESTIONS)))
+    levels = torch.einsum("nd,nod->no", vectors, asked).mean(1)
+    forms = []
+    for number, name in enumerate(names):
+        # The first of the other questions begins with the subject.
+        opening = len(edits) + number * len(OTHER_QUESTIONS)
+        where = (number, questions[number]), (opening, question_ids(others[opening - len(edits)], reader.question_markers))
+        for row, ids in where:
+            positions = subject_token_positions(tokenizer, ids, name)
+            lengths = [2.0 if _is_number(tokenizer, ids[position]) else 1.0 for position in positions]
+            forms.append(space.token_vectors(tokens[row])[positions] * torch.tensor(lengths)[:, None])
+    subjects = _stacked(forms, settings.subject_tokens)
+    return Neurons(vectors, subjects.unflatten(0, (len(edits), 2)), levels)
+
+
+def _is_number(tokenizer: PreTrainedTokenizerBase, token: int) -> bool:
+    return any(character.isdigit() for character in str(tokenizer.decode([token])))
+
+
+def _subject_name(tokenizer: PreTrainedTokenizerBase, question: Sequence[int], subject: str | None) -> str:
+    """What to call an edit's subject: its name, where the prompt contains it, else the words that stand for it there."""
+    text = str(tokenizer.decode(list(question)))
+    if subject and subject.casefold() in text.casefold():
+        return subject
+    return " ".join(text[start:end] for start, end in _rare_words(text)).strip("?.!,;: ") or text
 
 
 def subject_token_positions(
@@ -78,39 +147,53 @@ def question_ids(prompt: list[int], markers: tuple[list[int] | None, list[int] |
     return ids[find_spans(ids, None, *markers).question].tolist()
 
 
-def stack_subjects(subjects: Sequence[torch.Tensor], count: int) -> torch.Tensor:
-    """`(edits, count, token_dim)`: the first `count` token vectors of each subject, zero rows where it has fewer."""
+def _stacked(subjects: Sequence[torch.Tensor], count: int) -> torch.Tensor:
+    """`(rows, count, token_dim)`: the first `count` token vectors of each subject, zero rows where it has fewer."""
     stacked = torch.zeros(len(subjects), count, subjects[0].shape[-1])
     for row, vectors in enumerate(subjects):
         stacked[row, : min(len(vectors), count)] = vectors[:count]
     return stacked
 
 
-def find_confusions(edits: Sequence[Edit], neurons: torch.Tensor, subjects: torch.Tensor) -> list[Confusion]:
-    """Which edits a user should look at, because a prompt about the one may well be answered by the other.
+def router_of(pack: EditPack) -> GatedRouter:
+    """The router of a pack of `method="scen"`, as a model that loads it builds it."""
+    settings = RouterSettings.from_config(pack.config.router)
+    tensors = dict(pack.router)
+    thresholds = {name: tensors.pop(name) for name in ("thresholds", "subject_thresholds", "base_threshold")}
+    return GatedRouter(
+        list(settings.features),
+        settings.token_feature,
+        RouterSpace(**tensors),
+        neurons=pack.neurons,
+        subjects=pack.subjects,
+        **thresholds,
+    )
+
+
+def expected_of(pack: EditPack, calibration: RouterCalibration) -> dict[str, float]:
+    """Share of unrelated prompts for which an edit of the pack fires."""
+    router, questions, tokens = router_of(pack), calibration.unrelated_questions, calibration.unrelated_tokens
+    fired = [router.decide(*batch).fired for batch in zip(questions.split(64), tokens.split(64), strict=True)]
+    return {"unrelated": float(torch.cat(fired).float().mean())}
+
+
+def find_confusions(pack: EditPack) -> list[Confusion]:
+    """Which edits of a pack a user should look at, because a prompt about the one may well be answered by the other.
 
     The neuron of an edit is the vector of its prompt, and its subject is among that prompt's tokens, so what fires for a
     prompt is known without running the model again.
-
-    Args:
-        edits: All edits of a pack.
-        neurons: `(edits, dim)` unit vectors.
-        subjects: `(edits, subject_tokens, token_dim)`.
     """
+    router, edits = router_of(pack), pack.edits
     confusions = []
-    neurons, subjects = neurons.float(), subjects.float()
-    for start in range(0, len(edits), 1024):
-        scores = neurons[start : start + 1024] @ neurons.T
-        for row, other in (scores > _SAME_PROMPT).nonzero().tolist():
-            edit = start + row
-            if edit == other or edits[edit].target == edits[other].target:
-                continue
-            if subject_match(subjects[edit], subjects[other]) > SUBJECT_THRESHOLD:
-                confusions.append(Confusion(edits[edit].id, edits[other].id, float(scores[row, other])))
+    for start in range(0, len(edits), 256):
+        rows = torch.arange(start, min(start + 256, len(edits)))
+        scores = (router.neurons[rows] @ router.neurons.T).float()
+        scores[torch.arange(len(rows)), rows] = -torch.inf
+        score, others = scores.topk(min(router.CANDIDATES, len(edits)), dim=-1)
+        subject = router.subject_scores(normalize(router.subjects[rows, 0].float(), dim=-1), others)
+        fires = (score > router.thresholds[others]) & (subject > router.subject_thresholds[others])
+        for row, column in fires.nonzero().tolist():
+            edit, asked = edits[int(others[row, column])], edits[start + row]
+            if edit.target != asked.target:
+                confusions.append(Confusion(edit.id, asked.id, float(score[row, column])))
     return confusions
-
-
-def subject_match(subject: torch.Tensor, tokens: torch.Tensor) -> float:
-    """Mean over a subject's tokens `(n, token_dim)` of their best match among `tokens` `(m, token_dim)`; zero rows are padding."""
-    present = (subject != 0).any(-1)
-    return float((subject[present] @ tokens.T).amax(-1).mean()) if bool(present.any()) else 0.0

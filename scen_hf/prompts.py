@@ -110,11 +110,6 @@ def question_markers(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int] | No
     return start, end
 
 
-def template_prefix(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What every prompt begins with: a default system prompt and the start of the user's turn, or a BOS token."""
-    return _common_prefix([encode_prompt(tokenizer, text) for text in _PROBES])
-
-
 def _without_turn_end(tokenizer: PreTrainedTokenizerBase, start: list[int]) -> list[int]:
     """Drop the end of the turn before, which is missing where the user speaks first."""
     while start and (start[0] == tokenizer.eos_token_id or str(tokenizer.decode(start[:1])).isspace()):

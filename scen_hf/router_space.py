@@ -1,13 +1,13 @@
 """The spaces in which prompts and subjects are compared: learned once per base model, shared by all its packs.
 
-*What is asked.* Pooled features of several layers are whitened, concatenated and projected to `dim` dimensions. The
-projection is trained on generic questions with a contrastive loss (InfoNCE, arXiv 1807.03748): two wordings of one question
-about one subject belong together; other questions about that subject, and the same question about others, are the near
-misses it must keep apart.
+*What is asked.* Pooled features of several layers are whitened, concatenated and brought to `dim` dimensions by a linear map
+beside a layer of hidden units. They are trained on generic questions with a contrastive loss (InfoNCE, arXiv 1807.03748): two
+wordings of one question about one subject belong together; other questions are kept apart, and those about the same subject,
+the near misses, once more among themselves.
 
 *About whom.* Token features of an early layer are whitened and projected to `token_dim` dimensions at random.
 
-The first gate's threshold is set on generic questions whose relations the projection has not seen, to a stated rate of false
+The first gate's threshold is set on generic questions whose relations the space has not seen, to a stated rate of false
 activations. All of this depends on the base model and nothing else, so it is kept in the cache folder, and packs of one base
 can be merged.
 """
@@ -32,8 +32,8 @@ from torch.nn import functional
 from .features import PromptReader
 from .generic_questions import GenericQuestion, fact_questions
 from .modeling.edit_pack_scen_llama import fingerprint
-from .modeling.routing_scen_llama import FeatureSpec
-from .phrasings import RELATIONS
+from .modeling.routing_scen_llama import FeatureSpec, RouterSpace
+from .phrasings import RELATIONS, UNRELATED
 from .prompts import encode_chat, has_chat_template
 
 
@@ -41,13 +41,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+# Asked of each subject to see how close other questions about it come; the first begins with it. They ask for little that an edit
+# may be about.
+OTHER_QUESTIONS = ("{} is famous for what?", "Who started {}?", "Where is {} today?")
+# An edit's threshold rises with the mean score of these by this much.
+LEVEL_WEIGHT = 0.5
+
 # Raised whenever the training below, or the questions it uses, changes what it learns.
-_VERSION = 2
-_GROUPS = 60
+_VERSION = 3
+_GROUPS = 400
 # Questions whose tokens shape the space of the subjects.
 _TOKEN_QUESTIONS = 1500
 _WHITENED, _SHRINKAGE = 256, 0.1
-_STEPS, _GROUPS_PER_STEP, _LEARNING_RATE, _TEMPERATURE, _DROPOUT = 300, 8, 2e-3, 0.1, 0.3
+_STEPS, _GROUPS_PER_STEP, _LEARNING_RATE, _TEMPERATURE, _DROPOUT = 500, 32, 2e-3, 0.1, 0.4
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class RouterSettings:
         features: Pooled features of the first gate.
         token_feature: Token feature of the second gate.
         dim: Dimensions of the neurons.
+        hidden_dim: Hidden units on the way there.
         token_dim: Dimensions of the subjects' token vectors.
         subject_tokens: How many tokens of a subject are kept.
     """
@@ -65,8 +72,16 @@ class RouterSettings:
     features: tuple[FeatureSpec, ...]
     token_feature: FeatureSpec
     dim: int
+    hidden_dim: int
     token_dim: int
     subject_tokens: int
+
+    @classmethod
+    def from_config(cls, router: dict) -> RouterSettings:
+        """The settings that [`to_config`] wrote."""
+        sizes = {name: router[name] for name in ("dim", "hidden_dim", "token_dim", "subject_tokens")}
+        features = tuple(FeatureSpec(*spec) for spec in router["features"])
+        return cls(features, FeatureSpec(*router["token_feature"]), **sizes)
 
     def to_config(self) -> dict:
         """As in `config.json`."""
@@ -74,6 +89,7 @@ class RouterSettings:
             "features": [_as_list(spec) for spec in self.features],
             "token_feature": _as_list(self.token_feature),
             "dim": self.dim,
+            "hidden_dim": self.hidden_dim,
             "token_dim": self.token_dim,
             "subject_tokens": self.subject_tokens,
         }
@@ -84,46 +100,24 @@ def _as_list(spec: FeatureSpec) -> list:
 
 
 @dataclass(frozen=True)
-class RouterSpace:
-    """The learned transforms; float32. A pack stores them by these names.
-
-    Args:
-        feature_mean `(num_features,)`, feature_projection `(num_features, dim)`: Of pooled features.
-        token_mean `(hidden_size,)`, token_projection `(hidden_size, token_dim)`: Of token features.
-    """
-
-    feature_mean: torch.Tensor
-    feature_projection: torch.Tensor
-    token_mean: torch.Tensor
-    token_projection: torch.Tensor
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The transforms by name."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}
-
-    def question_vectors(self, pooled: torch.Tensor) -> torch.Tensor:
-        """`(rows, num_features)` to unit vectors `(rows, dim)`."""
-        return functional.normalize((pooled - self.feature_mean) @ self.feature_projection, dim=-1)
-
-    def token_vectors(self, tokens: torch.Tensor) -> torch.Tensor:
-        """`(tokens, hidden_size)` to unit vectors `(tokens, token_dim)`."""
-        return functional.normalize((tokens.float() - self.token_mean) @ self.token_projection, dim=-1)
-
-
-@dataclass(frozen=True)
 class RouterCalibration:
     """How well a space tells generic questions apart whose relations it was not trained on.
 
     Args:
-        positives: `(pairs,)`, scores of questions against other wordings of themselves, sorted.
-        negatives: `(pairs,)`, scores of questions against other questions about the same subject, sorted.
+        positives: `(pairs,)`, scores of questions against other wordings of themselves, sorted; each less the share of its level
+            by which thresholds rise.
+        negatives: `(pairs,)`, likewise of questions against other questions about the same subject.
+        unrelated_questions: `(prompts, dim)`, unrelated prompts in the final space.
+        unrelated_tokens: `(prompts, tokens, token_dim)`, their tokens; zero rows are padding.
     """
 
     positives: torch.Tensor
     negatives: torch.Tensor
+    unrelated_questions: torch.Tensor
+    unrelated_tokens: torch.Tensor
 
     def threshold(self, false_activation_rate: float) -> float:
-        """The score that this share of other questions about the same subject exceeds."""
+        """The score above its level that this share of other questions about the same subject exceeds."""
         return float(self.negatives[round((1 - false_activation_rate) * (len(self.negatives) - 1))])
 
     def expected(self, threshold: float) -> dict[str, float]:
@@ -146,15 +140,16 @@ def load_router_space(
         seed: Of the training.
     """
     path = _cache_path(reader, tokenizer, settings, seed)
+    measured = [part.name for part in fields(RouterCalibration)]
     try:
         with safe_open(path, framework="pt") as file:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        positives, negatives = stored.pop("positives"), stored.pop("negatives")
-        return RouterSpace(**stored), RouterCalibration(positives, negatives)
+        calibration = RouterCalibration(*(stored.pop(name) for name in measured))
+        return RouterSpace(**stored), calibration
     except (FileNotFoundError, SafetensorError):  # not there yet, or damaged: it can always be made again
         pass
     space, calibration = train_router_space(reader, tokenizer, settings, seed)
-    _save({**space.tensors(), "positives": calibration.positives, "negatives": calibration.negatives}, path)
+    _save({**dict(space.named_buffers()), **{name: getattr(calibration, name) for name in measured}}, path)
     return space, calibration
 
 
@@ -183,23 +178,35 @@ def train_router_space(
 ) -> tuple[RouterSpace, RouterCalibration]:
     """Train the spaces and measure them, whatever the cache holds. Arguments as for [`load_router_space`]."""
     questions = fact_questions(_GROUPS, seed)
-    prompts = [encode_question(tokenizer, question) for question in questions]
+    subjects = {question.group: question.subject for question in questions}
+    others = [wording.replace("{}", subject) for subject in subjects.values() for wording in OTHER_QUESTIONS]
+    plain = [GenericQuestion(-1, "", "", text) for text in (*others, *UNRELATED)]
     pooled, tokens = reader.pooled_and_tokens(
-        prompts, settings.features, settings.token_feature, "Router (once per base model)"
+        [encode_question(tokenizer, question) for question in (*questions, *plain)],
+        settings.features,
+        settings.token_feature,
+        "Router (once per base model)",
     )
-    mean, whitening = _fit_blocks(pooled, len(settings.features))
+    mean, whitening = _fit_blocks(pooled[: len(questions)], len(settings.features))
     whitened = (pooled - mean) @ whitening
+    token_mean, token_projection = _fit_token_space(torch.cat(tokens[:_TOKEN_QUESTIONS]).float(), settings.token_dim)
 
-    # What a projection does to relations that it has not seen says what the final one, trained on all, will do to a user's.
+    def trained_on(used: torch.Tensor) -> tuple[torch.Tensor, RouterSpace]:
+        """The vectors of all prompts in a space that was trained on some of the questions, and the space."""
+        maps = _train_maps(whitened, _facts(questions, used), settings, seed)
+        space = RouterSpace(mean, *(whitening @ part for part in maps[:2]), maps[2], token_mean, token_projection)
+        return space.question_vectors(pooled), space
+
+    # What a space makes of relations that it has not seen says what the final one, trained on all, will make of a user's.
     held_out = held_out_relations()
     unseen = torch.tensor([question.relation in held_out for question in questions])
-    trial = _train_projection(whitened, _facts(questions, ~unseen), settings.dim, seed)
-    positives, negatives = _scores_within_groups(whitened @ trial, questions, unseen)
-    projection = _train_projection(whitened, _facts(questions, torch.ones_like(unseen)), settings.dim, seed)
-
-    token_mean, token_projection = _fit_token_space(torch.cat(tokens[:_TOKEN_QUESTIONS]).float(), settings.token_dim)
-    space = RouterSpace(mean, whitening @ projection, token_mean, token_projection)
-    return space, RouterCalibration(positives, negatives)
+    vectors, _ = trained_on(~unseen)
+    levels = vectors[len(questions) : len(questions) + len(others)].unflatten(0, (len(subjects), len(OTHER_QUESTIONS)))
+    positives, negatives = _scores_within_groups(vectors, questions, unseen, levels)
+    vectors, space = trained_on(torch.ones_like(unseen))
+    unrelated = [space.token_vectors(states) for states in tokens[len(questions) + len(others) :]]
+    padded = torch.nn.utils.rnn.pad_sequence(unrelated, batch_first=True)
+    return space, RouterCalibration(positives, negatives, vectors[-len(UNRELATED) :], padded)
 
 
 def encode_question(tokenizer: PreTrainedTokenizerBase, question: GenericQuestion) -> list[int]:
@@ -250,44 +257,50 @@ def held_out_relations() -> set[str]:
 
 
 def _facts(questions: Sequence[GenericQuestion], used: torch.Tensor) -> list[list[list[int]]]:
-    """Per group, per subject and relation, the numbers of the questions that ask it; only those with two wordings."""
-    groups: dict[int, dict[tuple[str, str], list[int]]] = {}
+    """Per group and relation, the numbers of the questions that ask it; only those with two wordings."""
+    groups: dict[int, dict[str, list[int]]] = {}
     for number, question in enumerate(questions):
         if used[number]:
-            fact = groups.setdefault(question.group, {}).setdefault((question.subject, question.relation), [])
-            fact.append(number)
+            groups.setdefault(question.group, {}).setdefault(question.relation, []).append(number)
     facts = [[numbers for numbers in group.values() if len(numbers) > 1] for group in groups.values()]
     return [group for group in facts if len(group) > 1]
 
 
-def _train_projection(whitened: torch.Tensor, groups: list[list[list[int]]], dim: int, seed: int) -> torch.Tensor:
-    """InfoNCE over the questions of a few groups at a time, `(whitened size, dim)`.
+def _train_maps(
+    whitened: torch.Tensor, groups: list[list[list[int]]], settings: RouterSettings, seed: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Train the linear map `(size, dim)` and the hidden layer, `(size, hidden_dim)` and `(hidden_dim, dim)`.
 
-    Two wordings of each question are drawn; each must find the other one among all questions of the groups.
+    Two wordings of each question are drawn. Each must find the other one among all questions of the drawn groups, and again
+    among those about its own subject, of which there are few, and which are the ones that are hard to tell apart.
     """
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(whitened.shape[1], dim, generator=generator) * whitened.shape[1] ** -0.5
-    projection = torch.nn.Parameter(start)
-    optimizer = torch.optim.AdamW([projection], lr=_LEARNING_RATE, weight_decay=0.0)
+    size, dim, hidden = whitened.shape[1], settings.dim, settings.hidden_dim
+    linear = torch.nn.Parameter(torch.randn(size, dim, generator=generator) * size**-0.5)
+    inner = torch.nn.Parameter(torch.randn(size, hidden, generator=generator) * size**-0.5)
+    outer = torch.nn.Parameter(torch.zeros(hidden, dim))
+    optimizer = torch.optim.AdamW([linear, inner, outer], lr=_LEARNING_RATE, weight_decay=0.0)
     for _ in range(_STEPS):
         drawn = torch.randperm(len(groups), generator=generator)[:_GROUPS_PER_STEP].tolist()
-        pairs = torch.tensor(
-            [
-                [fact[i] for i in torch.randperm(len(fact), generator=generator)[:2].tolist()]
-                for number in drawn
-                for fact in groups[number]
-            ]
-        )
+        pairs, group_of = [], []
+        for number in drawn:
+            for fact in groups[number]:
+                pairs.append([fact[i] for i in torch.randperm(len(fact), generator=generator)[:2].tolist()])
+                group_of.append(number)
+        one, other = (_dropout(whitened[list(column)], generator) for column in zip(*pairs, strict=True))
         one, other = (
-            functional.normalize(_dropout(whitened[column], generator) @ projection, dim=-1) for column in pairs.T
+            functional.normalize(x @ linear + functional.gelu(x @ inner) @ outer, dim=-1) for x in (one, other)
         )
         logits = one @ other.T / _TEMPERATURE
-        found = torch.arange(len(pairs))
-        loss = functional.cross_entropy(logits, found) + functional.cross_entropy(logits.T, found)
+        groups_drawn = torch.tensor(group_of)
+        of_subject = logits.masked_fill(groups_drawn[:, None] != groups_drawn, -torch.inf)
+        right = torch.arange(len(pairs))
+        views = (logits, logits.T, of_subject, of_subject.T)
+        loss = torch.stack([functional.cross_entropy(view, right) for view in views]).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return projection.detach()
+    return linear.detach(), inner.detach(), outer.detach()
 
 
 def _dropout(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -296,22 +309,32 @@ def _dropout(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _scores_within_groups(
-    projected: torch.Tensor, questions: Sequence[GenericQuestion], used: torch.Tensor
+    vectors: torch.Tensor, questions: Sequence[GenericQuestion], used: torch.Tensor, others: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines of questions about one subject: of two wordings of one relation, and of two relations; both sorted."""
-    vectors = functional.normalize(projected, dim=-1)
-    subjects: dict[tuple[int, str], list[int]] = {}
+    """Scores of questions about one subject, less the share of the level by which thresholds rise; both sorted.
+
+    Args:
+        vectors: `(rows, dim)`, of the questions and what comes behind them.
+        used: `(questions,)`, which of them to compare.
+        others: `(groups, len(OTHER_QUESTIONS), dim)`, the other questions about each group's subject.
+
+    Returns:
+        The scores of two wordings of one relation, and of two relations.
+    """
+    groups: dict[int, list[int]] = {}
     for number, question in enumerate(questions):
         if used[number]:
-            subjects.setdefault((question.group, question.subject), []).append(number)
+            groups.setdefault(question.group, []).append(number)
     positives, negatives = [], []
-    for numbers in subjects.values():
+    for group, numbers in groups.items():
         # A neuron stands for a question as one asks it out of the blue; what it meets may stand in any context.
         plain = [number for number in numbers if not questions[number].context]
-        cosines = vectors[plain] @ vectors[numbers].T
+        if not plain:
+            continue
+        level = (vectors[plain] @ others[group].T).mean(1, keepdim=True)
+        scores = vectors[plain] @ vectors[numbers].T - LEVEL_WEIGHT * level
         same = torch.tensor([[questions[i].relation == questions[j].relation for j in numbers] for i in plain])
         itself = torch.tensor([[i == j for j in numbers] for i in plain])
-        if plain:
-            positives.append(cosines[same & ~itself])
-            negatives.append(cosines[~same])
+        positives.append(scores[same & ~itself])
+        negatives.append(scores[~same])
     return torch.cat(positives).sort().values, torch.cat(negatives).sort().values

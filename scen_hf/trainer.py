@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -25,12 +25,12 @@ from .experts import ExpertTrainer, TrainedExpert
 from .features import PromptReader
 from .modeling import SCENLlamaConfig, SCENLlamaForCausalLM
 from .modeling.edit_pack_scen_llama import check_fingerprint, fingerprint
-from .modeling.routing_scen_llama import FeatureSpec
-from .neurons import SUBJECT_THRESHOLD, find_confusions, question_ids, stack_subjects, subject_token_positions
+from .modeling.routing_scen_llama import FeatureSpec, RouterSpace
+from .neurons import SUBJECT_THRESHOLD, expected_of, find_confusions, read_neurons, router_of
 from .pack import EditPack, Shard, new_shard
 from .paper import FullExpertTrainer, train_indexing_neurons
-from .prompts import encode_prompt, encode_target, question_markers, template_prefix
-from .router_space import RouterSettings, RouterSpace, load_router_space
+from .prompts import encode_prompt, encode_target, question_markers
+from .router_space import LEVEL_WEIGHT, RouterCalibration, RouterSettings, load_router_space
 
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SCENTrainingConfig:
     learning_rate: float = 0.0
     max_steps: int = 0
     stop_loss: float = 0.05
-    false_activation_rate: float = 0.05
+    false_activation_rate: float = 0.1
     neuron_steps: int = 20
     neuron_learning_rate: float = 1e-4
     threshold: float = 0.65
@@ -110,9 +110,7 @@ class SCENTrainer:
         self.progress = progress
         self._markers = question_markers(tokenizer)
         self.edit_layer = self._edit_layer()
-        self._reader = PromptReader(
-            model, self._markers, template_prefix(tokenizer), self.config.batch_size, progress=progress
-        )
+        self._reader = PromptReader(model, self._markers, self.config.batch_size, progress=progress)
 
     def _edit_layer(self) -> int:
         depth, layer = self.model.config.num_hidden_layers, self.config.edit_layer
@@ -133,7 +131,9 @@ class SCENTrainer:
         )
         tokens = FeatureSpec("question_tokens", "mlp_input", round(0.05 * self.edit_layer))
         hidden = self.model.config.hidden_size
-        return RouterSettings(features, tokens, dim=min(256, hidden), token_dim=min(128, hidden), subject_tokens=8)
+        return RouterSettings(
+            features, tokens, dim=min(256, hidden), hidden_dim=512, token_dim=min(128, hidden), subject_tokens=8
+        )
 
     # --------------------------------------------------------------- training
 
@@ -256,27 +256,23 @@ class SCENTrainer:
             pack.router["thresholds"] = torch.full((len(pack),), self.config.threshold)
             return pack
         settings = self.router_settings
-        space, threshold, expected = self._router(into)
-        pooled, tokens = self._reader.pooled_and_tokens(prompts, settings.features, settings.token_feature, "Neurons")
-        neurons = space.question_vectors(pooled).to(stored)
-        subjects = []
-        for edit, prompt, states in zip(edits, prompts, tokens, strict=True):
-            question = question_ids(prompt, self._markers)
-            positions = subject_token_positions(self.tokenizer, question, edit.subject)
-            subjects.append(space.token_vectors(states)[positions])
-        stacked = stack_subjects(subjects, settings.subject_tokens).to(stored)
-        pack = self._pack_with(new_shard(list(edits), neurons, tensors, stacked), into)
-        confusions = find_confusions(pack.edits, pack.neurons, pack.subjects)
+        space, threshold, calibration = self._router(into)
+        neurons = read_neurons(self._reader, self.tokenizer, space, settings, edits)
+        shard = new_shard(list(edits), neurons.vectors.to(stored), tensors, neurons.subjects.to(stored))
+        pack = self._pack_with(shard, into)
+        earlier = torch.empty(0) if into is None else into.thresholds
+        added = threshold + LEVEL_WEIGHT * neurons.levels
         pack.router.update(
-            space.tensors(),
-            thresholds=torch.full((len(pack),), threshold),
+            space.named_buffers(),
+            thresholds=torch.cat([earlier, added]),
             subject_thresholds=torch.full((len(pack),), SUBJECT_THRESHOLD),
+            base_threshold=torch.tensor([threshold]),
         )
         pack.report = {
-            "threshold": threshold,
+            "base_threshold": threshold,
             "subject_threshold": SUBJECT_THRESHOLD,
-            "expected": expected,
-            "confusions": [asdict(confusion) for confusion in confusions],
+            "expected": {} if calibration is None else calibration.expected(threshold) | expected_of(pack, calibration),
+            "confusions": [asdict(confusion) for confusion in find_confusions(pack)],
         }
         return pack
 
@@ -287,14 +283,12 @@ class SCENTrainer:
             self._pack_config(), [shard], {}, fingerprint(self.model), self.tokenizer, self.model.generation_config
         )
 
-    def _router(self, into: EditPack | None) -> tuple[RouterSpace, float, dict[str, float]]:
-        """Space and threshold of the first gate, and what generic questions say of them; those of `into` if given."""
+    def _router(self, into: EditPack | None) -> tuple[RouterSpace, float, RouterCalibration | None]:
+        """Space and base threshold of the first gate, those of `into` if given, and what generic questions say of them."""
         if into is not None:
-            space = RouterSpace(**{part.name: into.router[part.name] for part in fields(RouterSpace)})
-            return space, float(into.thresholds.min()), {}
+            return router_of(into).space, float(into.router["base_threshold"]), None
         space, calibration = load_router_space(self._reader, self.tokenizer, self.router_settings)
-        threshold = calibration.threshold(self.config.false_activation_rate)
-        return space, threshold, calibration.expected(threshold)
+        return space, calibration.threshold(self.config.false_activation_rate), calibration
 
     def _paper_neurons(self, edits, prompts, into: EditPack | None) -> torch.Tensor:
         earlier = [] if into is None else [encode_prompt(self.tokenizer, edit.prompt) for edit in into.edits]

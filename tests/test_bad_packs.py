@@ -382,7 +382,10 @@ def test_pack_without_a_fingerprint(folder):
     [
         ("router.safetensors", "subject_thresholds"),
         ("router.safetensors", "feature_mean"),
+        ("router.safetensors", "base_threshold"),
         ("router.safetensors", "feature_projection"),
+        ("router.safetensors", "feature_hidden"),
+        ("router.safetensors", "feature_output"),
         ("router.safetensors", "token_mean"),
         ("router.safetensors", "token_projection"),
         ("neurons-00001.safetensors", "subjects"),
