@@ -2,44 +2,46 @@
 
     >>> from scen_hf.hub_tools import pull_pack, push_pack
 
-    >>> push_pack("facts", "owner/facts", tag="v1.0.0")
+    >>> report = push_pack("facts", "owner/facts", tag="auto")
+    >>> report.tag
+    'v1.0.0'
     >>> pull_pack("owner/facts", "facts-copy", revision="v1.0.0")
 
 A push is one commit: the repository has the whole new version, or still the old one. Only files that differ travel, and since
-adding edits never rewrites a shard, adding ten facts to a pack of thousands uploads the ten and a few small files.
+adding edits never rewrites a shard, adding ten facts to a pack of thousands uploads the ten and a few small files. It is based on
+the version that the folder comes from, and where the repository has moved on since, it is refused or rebased.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
 from dataclasses import dataclass
-from hashlib import sha1, sha256
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import RevisionNotFoundError
 
-from ..card import own_text
+from ..card import update_card
+from ..differences import PackDifference, compare_packs, next_version
 from ..errors import EditPackError
 from ..modeling import EditPackReader
-from ..modeling.edit_pack_scen_llama import COMPANIONS, FACTS_NAME, MANIFEST_NAME, ROUTER_NAME
-from ..pack import write_pack_folder
+from ..modeling.edit_pack_scen_llama import COMPANIONS, FACTS_NAME, MANIFEST_NAME, ROUTER_NAME, SHARD_NAME
+from ..modeling.hub_scen_llama import HubError, hub_errors, persistently
+from ..pack import CARD_NAME, EditPack, write_pack_folder
+from .checkouts import Checkouts
+from .origin import CACHE_NAME, Origin, read_origins, recorded_commit, with_origin, write_origins
+from .rebasing import rebase_pack
+from .repository import BranchState, Change, Files, Repository, is_stored
 
 
-class HubError(EditPackError):
-    """A pack cannot be pushed or pulled: which repository, why, and what to do."""
+_AUTO = "auto"
+_CONFIG_NAME = "config.json"
+_VERSION = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class PushReport:
         uploaded: Size in bytes of each file that travelled.
         deleted: Files that are no longer part of the pack.
         unchanged: How many files the repository already had.
+        difference: From the version that the branch had; `None` if it had no readable pack.
+        tag: The tag that the version was given; `None` for none.
+        proposed_tag: The semantic version that follows from what changed since the last tagged one; `None` if nothing did.
     """
 
     repo_id: str
@@ -61,16 +66,23 @@ class PushReport:
     uploaded: dict[str, int]
     deleted: list[str]
     unchanged: int
+    difference: PackDifference | None = None
+    tag: str | None = None
+    proposed_tag: str | None = None
+
+
+# ----------------------------------------------------------------------- pushing
 
 
 def push_pack(
     path: str | Path,
     repo_id: str,
     *,
-    revision: str = "main",
+    revision: str = constants.DEFAULT_REVISION,
     tag: str | None = None,
     private: bool | None = None,
     create_pr: bool = False,
+    rebase: bool = False,
     commit_message: str | None = None,
     parent_commit: str | None = None,
     token: str | bool | None = None,
@@ -78,95 +90,202 @@ def push_pack(
 ) -> PushReport:
     """Push a pack as one commit.
 
+    A folder remembers the commit that it was pulled from or last pushed as. Where the pack in the repository has changed since,
+    the push is refused or, with `rebase`, the folder's changes are brought onto what is there now. The folder then holds the
+    joined version too. Neurons of the two sides are not checked against each other, so measure it afterwards.
+
     Args:
         path: Folder of the pack; it is checked before anything travels.
         repo_id: `owner/name`; made if it does not exist.
         revision: Branch to push to.
-        tag: Tag to give the new version.
+        tag: Tag to give the new version, such as `v1.2.0`; `"auto"` for the proposed one.
         private: Whether a new repository is private.
-        create_pr: Propose the version as a pull request instead.
-        commit_message: By default the number of facts.
-        parent_commit: The commit that the push is based on; by default the branch's present one. A branch that has moved
-            is left alone.
+        create_pr: Propose the version as a pull request instead, described by what it changes.
+        rebase: Join the changes of both sides if the branch has moved. Refused where they are about the same facts.
+        commit_message: By default the number of facts and what changed.
+        parent_commit: The commit that the branch must still be at. By default the one that the folder remembers, or without
+            a record the branch's present one.
         token, endpoint: As in [`~huggingface_hub.HfApi`].
 
     Raises:
-        EditPackError: If the pack is damaged.
-        HubError: If the Hub refuses; the repository is as before.
+        EditPackError: If the pack is damaged, or cannot be rebased.
+        HubError: If the Hub refuses, or the branch has moved. The repository is as before.
     """
-    reader = EditPackReader(path)
-    api = HfApi(endpoint=endpoint, token=token)
-    with hub_errors(repo_id, revision):
+    _check_tag(tag, create_pr)
+    folder = Path(path)
+    if not folder.is_dir():
+        raise EditPackError(f"There is no folder {folder}; a pack to push is a folder.")
+    reader = EditPackReader(folder)
+    reader.check()
+    recorded = recorded_commit(folder, endpoint, repo_id)
+    repository = Repository(HfApi(endpoint=endpoint, token=token), repo_id, revision)
+    # What is rebased ends up in the folder, so it is made on the same disk.
+    place = folder.resolve().parent if rebase else None
+    with hub_errors(repo_id, revision), tempfile.TemporaryDirectory(prefix=".scen-push-", dir=place) as scratch:
         if not create_pr:
-            api.create_repo(repo_id, private=private, exist_ok=True)
-        if tag is not None and any(ref.name == tag for ref in api.list_repo_refs(repo_id).tags):
+            repository.create(private)
+        branch = repository.branch_state()
+        if tag in branch.tags:
             raise HubError(f"{repo_id} already has the tag {tag}. Choose the next version; a tag is never moved.")
-        head = parent_commit or api.model_info(repo_id, revision=revision).sha
-        stored = {
-            entry.path: entry
-            for entry in api.list_repo_tree(repo_id, recursive=True, revision=head)
-            if isinstance(entry, RepoFile)
-        }
-        contents = {file.name: file for file in _files_of(reader, Path(path))}
-        card = _card(api, repo_id, head, Path(path), stored)
-        changed: dict[str, bytes | Path] = {
-            name: file for name, file in contents.items() if not _is_stored(file, stored.get(name))
-        }
-        unchanged = len(contents) - len(changed)
+        if _CONFIG_NAME in branch.files and MANIFEST_NAME not in branch.files:
+            raise HubError(f"{repo_id} holds a model that is no edit pack. Choose another repository.")
+        checkouts = Checkouts(repository, folder, Path(scratch))
+        version, change = folder, _change_to(reader, folder, branch.files)
+        base = parent_commit or recorded or branch.head
+        if change and _has_moved(branch, base, change, repository, strictly=parent_commit is not None):
+            if not rebase:
+                raise HubError(
+                    f"{repo_id} has moved since you looked: somebody else changed the pack. Nothing was pushed. Push with "
+                    "--rebase to keep their edits and yours, or pull it into another folder."
+                )
+            version = _rebased(folder, base, branch, checkouts, Path(scratch, "rebased"))
+            change = _change_to(EditPackReader(version), version, branch.files)
+
+        pack = EditPack.from_pretrained(version)
+        present = checkouts.compared(branch.head, branch.files)
+        difference = None if present is None else compare_packs(present, pack)
+        proposed = _proposed_tag(pack, difference, branch, checkouts, has_changed=bool(change))
+        card = _card(version, branch, repository)
         if card is not None:
-            changed["README.md"] = card
-        deleted = [name for name in stored if name.startswith(("neurons-", "experts-")) and name not in contents]
-        uploaded = {
-            name: len(content) if isinstance(content, bytes) else content.stat().st_size
-            for name, content in changed.items()
-        }
-        commit, url = head or "", f"{api.endpoint}/{repo_id}"
-        if changed or deleted:
-            done = api.create_commit(
-                repo_id,
-                [
-                    *(CommitOperationAdd(name, content) for name, content in sorted(changed.items())),
-                    *(CommitOperationDelete(name) for name in deleted),
-                ],
-                commit_message=commit_message or f"Edit pack with {len(reader)} facts",
-                revision=revision,
-                create_pr=create_pr,
-                parent_commit=head,
-            )
-            commit, url = done.oid, done.pr_url or done.commit_url
-        if tag is not None:
-            api.create_tag(repo_id, tag=tag, revision=commit)
-    return PushReport(repo_id, commit, url, uploaded, deleted, unchanged)
+            change.added[CARD_NAME] = card
+        commit, url, uploaded = branch.head, f"{repository.api.endpoint}/{repo_id}", change.sizes
+        if change:
+            message = commit_message or _message(pack, difference)
+            description = difference.to_markdown() if create_pr and difference is not None else None
+            commit, url = repository.commit(change, branch.head, message, description, create_pr)
+        if version != folder or not create_pr:
+            _keep(version, folder, Origin.at(endpoint, repo_id, branch.head if create_pr else commit))
+        given = proposed if tag == _AUTO else tag
+        if given is not None:
+            _give_tag(repository, given, commit)
+    return PushReport(repo_id, commit, url, uploaded, change.deleted, change.unchanged, difference, given, proposed)
 
 
-def _files_of(reader: EditPackReader, folder: Path) -> list[Path]:
-    names = ["config.json", MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *reader.shard_names]
-    companions = [name for name in COMPANIONS if name != "README.md" and (folder / name).is_file()]
-    return [folder / name for name in (*names, *companions)]
+def _change_to(reader: EditPackReader, folder: Path, files: Files) -> Change:
+    """What makes a repository's files those of a pack's folder, but for the card."""
+    names = [_CONFIG_NAME, MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *reader.shard_names]
+    names += [name for name in COMPANIONS if name != CARD_NAME and (folder / name).is_file()]
+    added: dict[str, Path | bytes] = {
+        name: folder / name for name in names if not is_stored(folder / name, files.get(name))
+    }
+    deleted = [name for name in files if SHARD_NAME.fullmatch(name) and name not in names]
+    return Change(added, deleted, len(names) - len(added))
 
 
-def _is_stored(file: Path, entry: RepoFile | None) -> bool:
-    """Whether the repository has just this content, by the hash under which it stores it."""
-    if entry is None or entry.size != file.stat().st_size:
+def _has_moved(branch: BranchState, base: str, change: Change, repository: Repository, *, strictly: bool) -> bool:
+    """Whether the branch no longer is at `base`; unless `strictly`, only what the change would overwrite counts."""
+    if base == branch.head or strictly:
+        return base != branch.head
+    if MANIFEST_NAME not in branch.files:
         return False
-    content = file.read_bytes()
-    if entry.lfs is not None:
-        return sha256(content).hexdigest() == entry.lfs.sha256
-    return sha1(b"blob %d\0" % len(content) + content).hexdigest() == entry.blob_id
+    try:
+        before = repository.files(base)
+    except RevisionNotFoundError:  # the repository was made anew
+        return True
+    names = {*change.added, *change.deleted, *filter(SHARD_NAME.fullmatch, (*before, *branch.files))}
+    return any(_content_id(before, name) != _content_id(branch.files, name) for name in names)
 
 
-def _card(api: HfApi, repo_id: str, head: str | None, folder: Path, stored: dict[str, RepoFile]) -> bytes | None:
-    """The card to push: the pack's, with what users wrote behind the generated part of the stored one. `None`: no change."""
-    if not (folder / "README.md").is_file():
+def _content_id(files: Files, name: str) -> str | None:
+    return files[name].blob_id if name in files else None
+
+
+def _rebased(folder: Path, base: str, branch: BranchState, checkouts: Checkouts, target: Path) -> Path:
+    """Folder with the changes that `folder` made to the version `base`, on top of the branch."""
+    try:
+        started = checkouts.compared(base)
+    except RevisionNotFoundError:  # the repository was made anew
+        started = None
+    if started is None:
+        raise HubError(
+            f"The version that {folder} was made from ({base}) is no longer there to tell what has changed since. Join the packs "
+            "with: scen merge"
+        )
+    theirs = checkouts.whole(branch.head, branch.files)
+    rebase_pack(started, theirs, EditPack.from_pretrained(folder)).save_pretrained(target)
+    return target
+
+
+def _card(folder: Path, branch: BranchState, repository: Repository) -> bytes | None:
+    """The card to push: the pack's, with what users added to the stored one. `None`: no change."""
+    if not (folder / CARD_NAME).is_file():
         return None
-    card = (folder / "README.md").read_text(encoding="utf-8")
+    card = (folder / CARD_NAME).read_text(encoding="utf-8")
     old = ""
-    if "README.md" in stored:
-        old = Path(api.hf_hub_download(repo_id, "README.md", revision=head)).read_text(encoding="utf-8")
-        kept = own_text(old).strip()
-        if kept and kept not in card:
-            card = f"{card.rstrip()}\n\n{kept}\n"
+    if CARD_NAME in branch.files:
+        stored = repository.download(branch.head, [CARD_NAME]) / CARD_NAME
+        old = stored.read_text(encoding="utf-8", errors="replace")
+        card = update_card(card, old, f"{repository.repo_id}: {CARD_NAME}")
     return None if card == old else card.encode()
+
+
+def _message(pack: EditPack, difference: PackDifference | None) -> str:
+    facts = f"Edit pack with {len(pack)} facts"
+    return facts if difference is None or difference.is_empty else f"{facts}: {difference}"
+
+
+def _keep(version: Path, folder: Path, origin: Origin) -> None:
+    """Have `folder` hold what was pushed, and remember as what."""
+    origins = with_origin(read_origins(folder), origin)
+
+    def write(scratch: Path) -> None:
+        for path in version.iterdir():
+            shutil.move(path, scratch)
+        write_origins(scratch, origins)
+
+    if version != folder:
+        write_pack_folder(folder, write)
+        return
+    try:
+        write_origins(folder, origins)
+    except OSError as error:
+        _LOGGER.warning("%s: what was pushed could not be recorded: %s", folder, error.strerror or error)
+
+
+# ---------------------------------------------------------------------- versions
+
+
+def _check_tag(tag: str | None, create_pr: bool) -> None:
+    if tag is None:
+        return
+    if create_pr:
+        raise HubError("A proposal is tagged when it has been merged. Leave out either the tag or create_pr.")
+    if tag != _AUTO and not (tag.startswith("v") and _VERSION.fullmatch(tag)):
+        raise HubError(f"{tag!r} is no semantic version, such as v1.2.0. Give one, or {_AUTO!r} for the proposed one.")
+
+
+def _proposed_tag(
+    pack: EditPack,
+    difference: PackDifference | None,
+    branch: BranchState,
+    checkouts: Checkouts,
+    *,
+    has_changed: bool,
+) -> str | None:
+    """The version that follows from what changed since the last one; `difference` is from the head of the branch."""
+    versions = {tuple(map(int, match.groups())): tag for tag in branch.tags if (match := _VERSION.fullmatch(tag))}
+    if not versions:
+        return next_version((), None)
+    last = branch.tags[versions[max(versions)]]
+    if last != branch.head:
+        released = checkouts.compared(last)
+        difference = None if released is None else compare_packs(released, pack)
+    if difference is not None and difference.is_empty and not has_changed:
+        return None
+    return next_version(branch.tags, difference)
+
+
+def _give_tag(repository: Repository, tag: str, commit: str) -> None:
+    try:
+        with hub_errors(repository.repo_id, tag):
+            repository.tag(tag, commit)
+    except HubError as error:
+        raise HubError(
+            f"The pack was pushed (commit {commit}), but not tagged: {error} Push again with a tag."
+        ) from error
+
+
+# ----------------------------------------------------------------------- pulling
 
 
 def pull_pack(
@@ -179,7 +298,7 @@ def pull_pack(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """Download a whole pack, check it, and put it into a folder.
+    """Download a whole pack, check it, and put it into a folder, which remembers where it is from.
 
     Args:
         repo_id: `owner/name`.
@@ -194,60 +313,37 @@ def pull_pack(
         HubError: If the repository cannot be had.
         EditPackError: If it is not a pack or is damaged, or `out` cannot be written. What was in `out` stays.
     """
+    commit = revision
     with hub_errors(repo_id, revision):
+        if not local_files_only and not constants.is_offline_mode():
+            # The client would take what it has of another version where the Hub does not answer.
+            api = HfApi(endpoint=endpoint, token=token)
+            commit = persistently(lambda: api.model_info(repo_id, revision=revision), repo_id).sha
+        hub = {
+            "token": token,
+            "endpoint": endpoint,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+        }
+        reader = EditPackReader(repo_id, revision=commit, **hub)
+        ignored = [f"{CACHE_NAME}/*"]
         snapshot = Path(
-            snapshot_download(
-                repo_id,
-                revision=revision,
-                token=token,
-                endpoint=endpoint,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
+            persistently(
+                lambda: snapshot_download(repo_id, revision=reader.commit, ignore_patterns=ignored, **hub), repo_id
             )
         )
+        reader.check()
 
     def write(folder: Path) -> None:
-        shutil.copytree(snapshot, folder, dirs_exist_ok=True)
-        reader = EditPackReader(folder)
-        for number in range(len(reader)):
-            reader.read_expert(number)
+        for path in snapshot.rglob("*"):
+            name = path.relative_to(snapshot)
+            if path.is_file() and name.parts[0] != CACHE_NAME:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, folder / name)
+        write_origins(folder, [Origin.at(endpoint, repo_id, snapshot.name)])
 
     write_pack_folder(out, write)
     return Path(out)
 
 
-@contextmanager
-def hub_errors(repo_id: str, revision: str | None) -> Iterator[None]:
-    """Within the block the client's exceptions become a [`HubError`] that says what to do."""
-    where = repo_id if revision is None else f"{repo_id}@{revision}"
-    try:
-        yield
-    except HFValidationError as error:
-        raise HubError(f"{repo_id!r} is not a valid repository name: {error}") from error
-    except GatedRepoError as error:
-        raise HubError(f"{repo_id} is gated: ask for access on its page, and log in with: hf auth login") from error
-    except RepositoryNotFoundError as error:
-        raise HubError(
-            f"{repo_id} was not found. Check the name; if it is private, log in with: hf auth login"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise HubError(f"{where}: there is no such tag, branch or commit.") from error
-    except LocalEntryNotFoundError as error:
-        raise HubError(f"{where} is not in the cache, and the Hub cannot be reached.") from error
-    except EntryNotFoundError as error:
-        raise HubError(f"{where}: a file is missing ({error}).") from error
-    except OfflineModeIsEnabled as error:
-        raise HubError(f"{where}: the Hub is needed, and HF_HUB_OFFLINE is set.") from error
-    except HfHubHTTPError as error:
-        raise HubError(_refusal(where, error)) from error
-
-
-def _refusal(where: str, error: HfHubHTTPError) -> str:
-    status = error.response.status_code
-    if status == 401:
-        return f"{where}: the token is missing or not valid. Log in with: hf auth login"
-    if status == 403:
-        return f"{where}: the token has no right to do this. Use one that may write, or propose with create_pr."
-    if status == 412:
-        return f"{where} has moved since you looked: somebody else pushed. Pull it, add your edits again, and push."
-    return f"{where}: the Hub answered {status} ({error.server_message or error.response.reason_phrase})."
+__all__ = ["HubError", "PushReport", "hub_errors", "pull_pack", "push_pack"]

@@ -21,6 +21,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -28,27 +29,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import ModelCardData
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from . import modeling
-from .card import model_card, own_text
+from .card import model_card, own_metadata, update_card
 from .edit_files import save_edits
 from .edits import Edit
 from .errors import EditPackError
 from .modeling import EditPackReader, SCENLlamaConfig
 from .modeling.configuration_scen_llama import FORMAT_VERSION
-from .modeling.edit_pack_scen_llama import FACTS_NAME, FINGERPRINT_PREFIX, MANIFEST_NAME, ROUTER_NAME, checksum
+from .modeling.edit_pack_scen_llama import (
+    COMPANIONS,
+    FACTS_NAME,
+    FINGERPRINT_PREFIX,
+    MANIFEST_NAME,
+    ROUTER_NAME,
+    checksum,
+)
+from .modeling.hub_scen_llama import HubError
 from .modeling.routing_scen_llama import GatedRouter
+from .records import evaluation_record, read_record
 
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+    from .evaluation import EvaluationReport
+    from .hub_tools import PushReport
+
 
 REMOTE_CODE = (
     "configuration_scen_llama.py",
     "edit_pack_scen_llama.py",
+    "hub_scen_llama.py",
     "modeling_scen_llama.py",
     "routing_scen_llama.py",
 )
@@ -57,8 +72,11 @@ AUTO_MAP = {
     "AutoModelForCausalLM": "modeling_scen_llama.SCENLlamaForCausalLM",
 }
 
+CARD_NAME = "README.md"
 # Tensors of the router with one row per edit.
-_PER_EDIT = ("thresholds", "subject_thresholds")
+PER_EDIT = ("thresholds", "subject_thresholds")
+# Fields of the configuration that decide what a prompt is answered with.
+_DECISIVE = ("method", "edit_layer", "expert_rank", "router", "question_start_ids", "question_end_ids")
 
 
 @dataclass
@@ -68,11 +86,12 @@ class Shard:
     Args:
         edits: The facts, in order.
         neurons: `(len(edits), dim)`, as stored.
-        subjects: `(len(edits), subject_tokens, token_dim)`, as stored, where the router has a subject gate.
+        subjects: `(len(edits), 2, subject_tokens, token_dim)`, as stored, where the router has a subject gate.
         checksums: `(len(edits),)`, int64, of the experts.
         experts: The experts by tensor name, each `(len(edits), ...)`; `None` while they are only on disk.
         number: Of its files; `None` before it is written.
         entry: Its entry in the manifest of the pack it was read from.
+        training: How its edits were trained, see [`~records.training_record`]; `None` where that is not known.
     """
 
     edits: list[Edit]
@@ -82,6 +101,7 @@ class Shard:
     experts: dict[str, torch.Tensor] | None = None
     number: int | None = None
     entry: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
 
 
 @dataclass
@@ -92,7 +112,7 @@ class EditPack:
         config: Base, method, edited layer and router; becomes `config.json`.
         shards: The edits, in the order in which they were added.
         router: Tensors of the router beside the neurons, by name as in `router.safetensors`: `thresholds` `(num_edits,)`, and for
-            `method="scen"` `subject_thresholds` `(num_edits,)` and the transforms of the router space.
+            `method="scen"` `subject_thresholds` `(num_edits,)`, `base_threshold` `(1,)` and the transforms of the router space.
         base_fingerprint: Samples of the base's weights, see [`~modeling.edit_pack_scen_llama.fingerprint`].
         tokenizer, generation_config: Of the base; written beside the pack so that it loads by name alone.
         report: Figures of the last training run, see [`SCENTrainer.train`].
@@ -105,6 +125,8 @@ class EditPack:
     tokenizer: PreTrainedTokenizerBase | None = None
     generation_config: GenerationConfig | None = None
     report: dict[str, Any] = field(default_factory=dict)
+    _card_data: ModelCardData | None = None
+    _evaluation: dict[str, Any] | None = None
     _reader: EditPackReader | None = None
 
     # ---------------------------------------------------------------- reading
@@ -147,11 +169,21 @@ class EditPack:
                     subjects,
                     number=number,
                     entry=entry,
+                    training=read_record(entry, "training", reader.source),
                 )
             )
             start = stop
-        tensors = {name: tensor for name, tensor in router.named_buffers() if name not in ("neurons", "subjects")}
-        return cls(deepcopy(reader.config), shards, tensors, reader.base_fingerprint, _reader=reader)
+        tensors = {name.removeprefix("space."): tensor for name, tensor in router.named_buffers()}
+        for name in ("neurons", "subjects"):
+            tensors.pop(name, None)
+        return cls(
+            deepcopy(reader.config),
+            shards,
+            tensors,
+            reader.base_fingerprint,
+            _evaluation=read_record(reader.manifest, "evaluation", reader.source),
+            _reader=reader,
+        )
 
     @property
     def edits(self) -> list[Edit]:
@@ -165,13 +197,66 @@ class EditPack:
 
     @property
     def subjects(self) -> torch.Tensor:
-        """`(num_edits, subject_tokens, token_dim)`, of a pack whose router has a subject gate."""
+        """`(num_edits, 2, subject_tokens, token_dim)`, of a pack whose router has a subject gate."""
         return torch.cat([shard.subjects for shard in self.shards if shard.subjects is not None])
 
     @property
     def thresholds(self) -> torch.Tensor:
         """`(num_edits,)`, float32."""
         return self.router["thresholds"]
+
+    @property
+    def readme(self) -> str:
+        """The model card that the pack was read with; empty without one."""
+        if self._reader is None:
+            return ""
+        try:
+            return self._reader.locate(CARD_NAME).read_text(encoding="utf-8-sig")
+        except HubError:  # there may be one, out of reach
+            raise
+        except EditPackError:
+            return ""
+
+    @property
+    def card_data(self) -> ModelCardData:
+        """Metadata of the model card that is not derived from the pack: `license`, `language`, `datasets`, `tags` ..."""
+        if self._card_data is None:
+            where = "" if self._reader is None else f"{self._reader.source}: {CARD_NAME}"
+            self._card_data = own_metadata(self.readme, where)
+        return self._card_data
+
+    @property
+    def state(self) -> str:
+        """SHA-256 over all that the pack's answers depend on: facts, neurons, experts, router and base model."""
+        digest = sha256()
+        config = (getattr(self.config, name) for name in _DECISIVE)
+        digest.update(json.dumps([*config, *((edit.prompt, edit.target) for edit in self.edits)]).encode())
+        tensors = {**self.router, **self.base_fingerprint, "neurons": self.neurons}
+        tensors["checksums"] = torch.cat([shard.checksums for shard in self.shards])
+        if any(shard.subjects is not None for shard in self.shards):
+            tensors["subjects"] = self.subjects
+        for name, tensor in sorted(tensors.items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """What was measured of the pack as it is now, see [`record_evaluation`]; `None` if nothing was, or it has changed."""
+        recorded = self._evaluation
+        return recorded if recorded is not None and recorded.get("pack_state") == self.state else None
+
+    def record_evaluation(
+        self, report: EvaluationReport, *, edits: str | None = None, unrelated: str | None = None
+    ) -> None:
+        """Have the pack remember what was measured of it. The model card shows it until the pack changes.
+
+        Args:
+            report: Of [`~evaluation.evaluate`], on a model with this pack attached.
+            edits: Name of what the measured edits are from, such as a file; the pack itself by default.
+            unrelated: Name of what the unrelated prompts are from.
+        """
+        self._evaluation = evaluation_record(report, self.state, edits=edits, unrelated=unrelated)
 
     def __len__(self) -> int:
         return sum(len(shard.edits) for shard in self.shards)
@@ -236,9 +321,13 @@ class EditPack:
                 experts = {name: tensor[rows] for name, tensor in self.experts_of(shard).items()}
                 edits = [shard.edits[row] for row in rows.tolist()]
                 subjects = None if shard.subjects is None else shard.subjects[rows]
-                shards.append(Shard(edits, shard.neurons[rows], shard.checksums[rows], subjects, experts))
+                shards.append(
+                    Shard(
+                        edits, shard.neurons[rows], shard.checksums[rows], subjects, experts, training=shard.training
+                    )
+                )
         rows = torch.tensor(keep)
-        router = {name: tensor[rows] if name in _PER_EDIT else tensor for name, tensor in self.router.items()}
+        router = {name: tensor[rows] if name in PER_EDIT else tensor for name, tensor in self.router.items()}
         return replace(self, shards=shards, router=router)
 
     def extended(self, shard: Shard) -> EditPack:
@@ -260,6 +349,54 @@ class EditPack:
         """
         write_pack_folder(save_directory, self._write)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        revision: str = "main",
+        tag: str | None = None,
+        private: bool | None = None,
+        create_pr: bool = False,
+        commit_message: str | None = None,
+        token: str | bool | None = None,
+    ) -> PushReport:
+        """Push the pack as one commit, see [`~hub_tools.push_pack`].
+
+        Args:
+            repo_id: `owner/name`; made if it does not exist.
+            revision: Branch to push to.
+            tag: Tag to give the new version, such as `v1.2.0`; `"auto"` for the proposed one.
+            private: Whether a new repository is private.
+            create_pr: Propose the version as a pull request instead.
+            commit_message: By default the number of facts and what changed.
+            token: As in [`~huggingface_hub.HfApi`].
+
+        Returns:
+            What was pushed.
+
+        Raises:
+            HubError: If the Hub refuses, or the repository has changed since the pack was read from it.
+        """
+        # Sharing builds on packs, so this cannot be imported with the module.
+        from .hub_tools.origin import origins_of, write_origins
+        from .hub_tools.sharing import push_pack
+
+        with tempfile.TemporaryDirectory(prefix=".scen-push-") as scratch:
+            folder = Path(scratch) / "pack"
+            self.save_pretrained(folder)
+            if self._reader is not None:
+                write_origins(folder, origins_of(self._reader))
+            return push_pack(
+                folder,
+                repo_id,
+                revision=revision,
+                tag=tag,
+                private=private,
+                create_pr=create_pr,
+                commit_message=commit_message,
+                token=token,
+            )
+
     def _write(self, folder: Path) -> None:
         config = deepcopy(self.config)
         config.num_edits = len(self)
@@ -269,11 +406,13 @@ class EditPack:
         self._write_tokenizer(folder)
         save_edits(self.edits, folder / FACTS_NAME)
         self._write_router(folder / ROUTER_NAME)
-        manifest = {"format_version": FORMAT_VERSION, "shards": self._write_shards(folder)}
+        manifest: dict[str, Any] = {"format_version": FORMAT_VERSION, "shards": self._write_shards(folder)}
+        if self.evaluation is not None:
+            manifest["evaluation"] = self.evaluation
         (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         for name in REMOTE_CODE:
             shutil.copyfile(Path(modeling.__file__).parent / name, folder / name)
-        (folder / "README.md").write_text(str(model_card(self)), encoding="utf-8")
+        (folder / CARD_NAME).write_text(str(model_card(self)), encoding="utf-8")
         if self.generation_config is not None:
             self.generation_config.save_pretrained(folder)
         config.save_pretrained(folder)
@@ -281,10 +420,11 @@ class EditPack:
     def _write_tokenizer(self, folder: Path) -> None:
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)
-        elif self._reader is not None and Path(self._reader.source).is_dir():
-            for path in Path(self._reader.source).iterdir():
-                if path.name.startswith(("tokenizer", "chat_template", "special_tokens", "generation_config")):
-                    shutil.copyfile(path, folder / path.name)
+        elif self._reader is not None:
+            for name in COMPANIONS:
+                if name not in (CARD_NAME, *REMOTE_CODE):
+                    with suppress(EditPackError):  # a pack may do without it
+                        shutil.copyfile(self._reader.locate(name), folder / name)
 
     def _write_router(self, path: Path) -> None:
         tensors = {
@@ -314,6 +454,8 @@ class EditPack:
                 neurons["subjects"] = shard.subjects
             parts = {"neurons": neurons, "experts": self.experts_of(shard)}
             entry: dict[str, Any] = {"edits": len(shard.edits)}
+            if shard.training is not None:
+                entry["training"] = shard.training
             for part, tensors in parts.items():
                 path = folder / f"{part}-{number:05d}.safetensors"
                 _save_tensors(tensors, path)
@@ -397,10 +539,10 @@ def _link_or_copy(source: str | Path, target: str | Path) -> None:
 
 def _carry_over(old: Path, new: Path) -> None:
     """Bring along what a pack does not own: the user's own files beside it."""
-    if (old / "README.md").is_file():
-        card = (new / "README.md").read_text(encoding="utf-8").rstrip()
-        kept = own_text((old / "README.md").read_text(encoding="utf-8")).rstrip()
-        (new / "README.md").write_text(f"{card}{kept}\n", encoding="utf-8")
+    if (old / CARD_NAME).is_file() and (new / CARD_NAME).is_file():
+        theirs = (old / CARD_NAME).read_text(encoding="utf-8-sig")
+        card = update_card((new / CARD_NAME).read_text(encoding="utf-8"), theirs, f"{old}: {CARD_NAME}")
+        (new / CARD_NAME).write_text(card, encoding="utf-8")
     ours = (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, "neurons-", "experts-", *REMOTE_CODE)
     for path in old.iterdir():
         if path.name.startswith(ours) or (new / path.name).exists():
