@@ -61,10 +61,13 @@ def rows(pairs: Iterable[tuple[str, object]], indent: int = 0) -> Table:
 def print_facts(out: Console, edits: "Sequence[Edit]", pack: str) -> None:
     """Print a table of the first facts of a pack."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("Id", "Prompt", "Target", "Date"):
+    # Only merged packs say where each edit is from.
+    merged = any(edit.origin for edit in edits)
+    for name in ("Id", "Prompt", "Target", "Date", *(["Origin"] if merged else [])):
         table.add_column(name, overflow="fold")
     for edit in edits[:_MOST_FACTS]:
-        table.add_row(text(edit.id), text(edit.prompt), text(edit.target), text(edit.date or ""))
+        origin = [text(edit.origin or "")] if merged else []
+        table.add_row(text(edit.id), text(edit.prompt), text(edit.target), text(edit.date or ""), *origin)
     out.print(table)
     if len(edits) > _MOST_FACTS:
         out.print(text(f"and {len(edits) - _MOST_FACTS:,} more; all of them: scen inspect {pack} --json"))
@@ -139,7 +142,12 @@ def quiet_libraries() -> None:
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging as transformers_logging
 
+    from ..modeling.edit_pack_scen_llama import YankedVersionWarning
+
     warnings.simplefilter("ignore")
+    # That a version was withdrawn is for the user to know, and it is one line like an error.
+    warnings.filterwarnings("always", category=YankedVersionWarning)
+    warnings.showwarning = lambda message, *_: typer.echo(f"Warning: {_one_line(str(message))}", err=True)
     logging.getLogger("torch").setLevel(logging.ERROR)
     hub_logging.set_verbosity_error()
     transformers_logging.set_verbosity_error()
