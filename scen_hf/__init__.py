@@ -3,9 +3,11 @@
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from .bases import load_base, resolve_base
+from .differences import PackDifference, compare_packs
 from .edit_files import load_edits, save_edits
 from .edits import Edit, check_edits, resolve_edits
 from .errors import BaseModelError, EditError, EditPackError, WrongBaseError
+from .merging import merge_packs
 from .modeling import Route, SCENLlamaConfig, SCENLlamaForCausalLM
 from .pack import EditPack
 from .trainer import SCENTrainer, SCENTrainingConfig
@@ -22,6 +24,7 @@ __all__ = [
     "EditError",
     "EditPack",
     "EditPackError",
+    "PackDifference",
     "Route",
     "SCENLlamaConfig",
     "SCENLlamaForCausalLM",
@@ -29,8 +32,10 @@ __all__ = [
     "SCENTrainingConfig",
     "WrongBaseError",
     "check_edits",
+    "compare_packs",
     "load_base",
     "load_edits",
+    "merge_packs",
     "resolve_base",
     "resolve_edits",
     "save_edits",

@@ -42,7 +42,7 @@ MAX_PROMPT_CHARACTERS = 32_000
 MAX_TARGET_CHARACTERS = 8_000
 
 # The order of an edit's fields in files: what identifies it and what it says first, provenance last.
-_FIELDS = ("id", "prompt", "target", "subject", "rephrases", "neighbours", "source", "date", "author")
+_FIELDS = ("id", "prompt", "target", "subject", "rephrases", "neighbours", "source", "date", "author", "origin")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -63,6 +63,7 @@ class Edit:
         source: Where the fact can be checked.
         date: The day as of which the fact is true, `YYYY-MM-DD`.
         author: Who made the edit.
+        origin: The pack that a merge took the edit from: `owner/name@commit`, or the name of a folder.
         id: A name of 1 to 64 letters, digits, `.`, `_` or `-`. Derived from the normalised prompt and target when it
             is empty or None; never empty afterwards.
 
@@ -78,6 +79,7 @@ class Edit:
     source: str | None = None
     date: str | None = None
     author: str | None = None
+    origin: str | None = None
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -86,7 +88,7 @@ class Edit:
         self._set("target", _text("target", self.target, MAX_TARGET_CHARACTERS))
         self._set("rephrases", _texts("rephrases", self.rephrases))
         self._set("neighbours", _texts("neighbours", self.neighbours))
-        for name in ("subject", "source", "date", "author", "id"):
+        for name in ("subject", "source", "date", "author", "origin", "id"):
             self._set(name, _optional_text(name, getattr(self, name)))
         _check_date(self.date)
         self._set("id", self.id or _derived_id(self.prompt, self.target))

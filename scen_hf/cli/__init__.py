@@ -14,10 +14,14 @@ from .console import ReportingGroup
 from .evaluating import evaluate_pack
 from .hub import local_hub
 from .inspecting import inspect_pack
+from .merging import merge_packs
 from .removing import remove_edits
+from .reviewing import review_proposal
 from .sharing import pull_pack, push_pack
 from .training import train_edits
 from .trying import try_prompts
+from .verifying import verify_pack
+from .versions import revert_pack, show_difference, show_log, yank_version
 
 
 app = typer.Typer(
@@ -33,8 +37,15 @@ app.command("try")(try_prompts)
 app.command("eval")(evaluate_pack)
 app.command("inspect")(inspect_pack)
 app.command("remove")(remove_edits)
+app.command("merge")(merge_packs)
 app.command("push")(push_pack)
 app.command("pull")(pull_pack)
+app.command("verify")(verify_pack)
+app.command("log")(show_log)
+app.command("diff")(show_difference)
+app.command("revert")(revert_pack)
+app.command("yank")(yank_version)
+app.command("review")(review_proposal)
 # What stands behind it is the local Hub's own command line, which is only loaded when it is asked for.
 _PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 app.command("hub", context_settings=_PASSED_ON, add_help_option=False)(local_hub)
