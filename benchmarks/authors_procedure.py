@@ -21,8 +21,8 @@ def train_expert(
     original = down_proj.weight
     weight = nn.Parameter(original.detach().clone())
     optimizer = torch.optim.Adam([weight], lr=learning_rate)
-    input_ids = torch.tensor([[*prompt, *target]])
-    labels = torch.tensor([[-100] * len(prompt) + target])
+    input_ids = torch.tensor([[*prompt, *target]], device=model.device)
+    labels = torch.tensor([[-100] * len(prompt) + target], device=model.device)
     down_proj.weight = weight
     try:
         for _ in range(steps):
@@ -38,7 +38,7 @@ def train_neuron(
     model: LlamaForCausalLM, layer: int, prompts: Sequence[list[int]], steps: int, learning_rate: float
 ) -> torch.Tensor:
     """The indexing neuron of the last prompt, against all earlier ones, each run through the model in every step."""
-    neuron = nn.Parameter(torch.zeros(model.config.intermediate_size))
+    neuron = nn.Parameter(torch.zeros(model.config.intermediate_size, device=model.device))
     optimizer = torch.optim.Adam([neuron], lr=learning_rate)
     for _ in range(steps):
         scores = torch.stack([(neuron @ _last_token_feature(model, layer, prompt)).sigmoid() for prompt in prompts])
@@ -59,7 +59,7 @@ def _last_token_feature(model: LlamaForCausalLM, layer: int, prompt: list[int]) 
         lambda _, args: captured.append(args[0])
     )
     try:
-        model.model(input_ids=torch.tensor([prompt]), use_cache=False)
+        model.model(input_ids=torch.tensor([prompt], device=model.device), use_cache=False)
     finally:
         handle.remove()
     return captured[0][0, -1]

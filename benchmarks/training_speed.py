@@ -1,10 +1,12 @@
-"""Time and bytes per edit: `method="scen"` against the authors' procedure, in one run on one machine.
+"""Seconds and bytes per edit: `method="scen"` against the authors' procedure, for 10 to 10,000 edits.
 
-    python benchmarks/training_speed.py EDITS.jsonl --json benchmarks/results/training_speed.json
+    python benchmarks/training_speed.py EDITS.jsonl ... --json benchmarks/results/training_speed.json
 
-The authors' procedure is timed on a few edits. Its stage 2 grows with the square of the number of edits; the figure for 1000
-edits is extrapolated from the time of one sequence and one step, and marked so. Ours is timed on all edits given; what a base
-model needs once (the router space) is timed apart.
+Ours is trained for real as far as the files of edits go. Beyond that its time per edit is that of the largest run, and the
+search for edits that are hard to tell apart, which grows faster than their number, is timed on a made-up pack of the size in
+question. The authors' procedure is timed on a few edits: stage 1 takes as long for each edit, and stage 2 as long for each step
+and each earlier edit's prompt. Figures that were not measured in full are marked as extrapolated. What a base model needs once,
+the router space, is not counted.
 """
 
 from __future__ import annotations
@@ -12,103 +14,142 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from authors_procedure import train_expert, train_neuron
 from figures import report
+from made_up_pack import write_made_up_pack
+from timing import environment, seconds_of
 
-from scen_hf import Edit, SCENTrainer, SCENTrainingConfig, load_base, load_edits
+from scen_hf import Edit, EditPack, SCENLlamaForCausalLM, SCENTrainer, load_base, load_edits
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
-from scen_hf.evaluation import evaluate
+from scen_hf.edits import resolve_edits
+from scen_hf.neurons import find_confusions
 from scen_hf.prompts import encode_prompt, encode_target
 
 
 # lr 1e-4, the paper's, learns nothing on a model as small as SmolLM2-135M in 10 steps.
 AUTHORS_STEPS, AUTHORS_LR, AUTHORS_NEURON_STEPS = 10, 3e-3, 20
-EXTRAPOLATED_TO = 1000
+CPU = torch.device("cpu")
 
 
-def time_authors(base: str, edits: list[Edit], layer: int) -> dict[str, float]:
-    """Seconds per edit of stage 1, and per sequence and step of stage 2, medians over the edits."""
-    model, tokenizer = load_base(base, dtype=torch.float32, device="cpu")
+def time_authors(
+    base: str, device: torch.device, edits: Sequence[Edit], counts: Sequence[int]
+) -> list[dict[str, Any]]:
+    """A row per number of edits; the edits given are timed, one after the other, with one step of stage 2 each."""
+    model, tokenizer = load_base(base, dtype=torch.float32, device=device)
     model.requires_grad_(False)
+    layer = model.config.num_hidden_layers * 20 // 32
     prompts = [encode_prompt(tokenizer, edit.prompt) for edit in edits]
+    targets = [encode_target(tokenizer, edit.target) for edit in edits]
     stage1, stage2 = [], []
-    for number, edit in enumerate(edits):
-        start = time.perf_counter()
-        weight = train_expert(
-            model, layer, prompts[number], encode_target(tokenizer, edit.target), AUTHORS_STEPS, AUTHORS_LR
-        )
-        middle = time.perf_counter()
-        train_neuron(model, layer, prompts[: number + 1], 1, AUTHORS_LR)
-        stage1.append(middle - start)
-        stage2.append((time.perf_counter() - middle) / (number + 1))
-    per_sequence = statistics.median(stage2)
-    sequences = EXTRAPOLATED_TO * (EXTRAPOLATED_TO + 1) / 2
-    return {
-        "stage1_seconds_per_edit": statistics.median(stage1),
-        "stage2_seconds_per_sequence_and_step": per_sequence,
-        "stage2_hours_for_1000_edits_extrapolated": per_sequence * sequences * AUTHORS_NEURON_STEPS / 3600,
-        "bytes_per_edit": float(weight.numel() * weight.element_size()),
-    }
+    for number, target in enumerate(targets):
+        seen = prompts[: number + 1]
+        expert = partial(train_expert, model, layer, seen[-1], target, AUTHORS_STEPS, AUTHORS_LR)
+        neuron = partial(train_neuron, model, layer, seen, 1, AUTHORS_LR)
+        stage1.append(seconds_of(expert, device))
+        stage2.append(seconds_of(neuron, device) / len(seen))
+    per_edit, per_sequence_and_step = statistics.median(stage1), statistics.median(stage2)
+    weight = model.model.layers[layer].mlp.down_proj.weight
+    rows = []
+    for count in counts:
+        # Of 1, 2, ... `count` prompts in each step.
+        neurons = per_sequence_and_step * AUTHORS_NEURON_STEPS * (count + 1) / 2
+        sizes = (weight.numel() + model.config.intermediate_size) * weight.element_size()
+        rows.append(_row("authors' procedure", count, per_edit, neurons, sizes, extrapolated=True))
+    return rows
 
 
-def time_ours(base: str, edits: list[Edit]) -> dict[str, Any]:
-    """Seconds per edit of both stages, bytes per edit, and how well the edits hold."""
-    device = choose_device()
-    model, tokenizer = load_base(base, dtype=choose_dtype(device), device=device)
-    trainer = SCENTrainer(model, tokenizer, SCENTrainingConfig())
-    start = time.perf_counter()
+def time_ours(
+    model: SCENLlamaForCausalLM, tokenizer, edits: Sequence[Edit], counts: Sequence[int]
+) -> tuple[list[dict[str, Any]], EditPack]:
+    """A row per number of edits, and the largest pack that was trained."""
+    trainer = SCENTrainer(model, tokenizer, progress=False)
     trainer.train(edits[:1])
-    once = time.perf_counter() - start
-    pack = trainer.train(edits)
-    with tempfile.TemporaryDirectory() as folder:
-        pack.save_pretrained(Path(folder) / "pack")
-        model.load_edit_pack(Path(folder) / "pack")
-        bare = [replace(edit, rephrases=(), neighbours=()) for edit in edits]
-        reliability = evaluate(model, tokenizer, bare).reliability
-    shard = pack.shards[0]
-    tensors = [shard.neurons, shard.subjects, *(shard.experts or {}).values()]
+    rows = []
+    for count in (count for count in counts if count <= len(edits)):
+        pack = trainer.train(edits[:count])
+        seconds = [pack.report[f"stage{stage}_seconds"] / count for stage in (1, 2)]
+        rows.append(_row("scen", count, *seconds, _bytes_per_edit(pack), extrapolated=False))
+    largest = rows[-1]
+    confused = seconds_of(partial(find_confusions, pack), CPU)
+    linear = largest["stage2_seconds_per_edit"] - confused / largest["edits"]
+    for count in (count for count in counts if count > len(edits)):
+        with tempfile.TemporaryDirectory() as folder:
+            made_up = EditPack.from_pretrained(write_made_up_pack(pack, Path(folder) / "pack", count))
+        confused = seconds_of(partial(find_confusions, made_up), CPU)
+        stage2 = linear + confused / count
+        rows.append(
+            _row(
+                "scen", count, largest["stage1_seconds_per_edit"], stage2, largest["bytes_per_edit"], extrapolated=True
+            )
+        )
+    return rows, pack
+
+
+def _row(
+    procedure: str, edits: int, stage1: float, stage2: float, size: float, *, extrapolated: bool
+) -> dict[str, Any]:
     return {
-        "first_edit_of_a_base_seconds": once,
-        "stage1_seconds_per_edit": pack.report["stage1_seconds"] / len(edits),
-        "stage2_seconds_per_edit": pack.report["stage2_seconds"] / len(edits),
-        "converged": pack.report["converged"],
-        "not_converged": pack.report["not_converged"],
-        "reliability": reliability.value,
-        "mean_steps": pack.report["mean_steps"],
-        "bytes_per_edit": sum(t.numel() * t.element_size() for t in tensors if t is not None) / len(edits),
+        "procedure": procedure,
+        "edits": edits,
+        "seconds_per_edit": stage1 + stage2,
+        "stage1_seconds_per_edit": stage1,
+        "stage2_seconds_per_edit": stage2,
+        "bytes_per_edit": size,
+        "extrapolated": extrapolated,
     }
+
+
+def _bytes_per_edit(pack: EditPack) -> float:
+    """Of neurons and experts as stored."""
+    (shard,) = pack.shards
+    tensors = [shard.neurons, shard.subjects, *(shard.experts or {}).values()]
+    return sum(t.numel() * t.element_size() for t in tensors if t is not None) / len(pack)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("edits", help="file of edits, in any form that load_edits reads")
+    parser.add_argument("edits", nargs="+", help="files of edits, in any form that load_edits reads")
     parser.add_argument("--base", default=EMBEDDED_BASE)
-    parser.add_argument("--limit", type=int, help="take the first edits only")
+    parser.add_argument("--counts", type=int, nargs="+", default=[10, 100, 1000, 10_000], help="numbers of edits")
     parser.add_argument("--authors-edits", type=int, default=8, help="edits that the authors' procedure is timed on")
+    parser.add_argument("--quick", action="store_true", help="the least that shows it runs")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
-    edits = load_edits(args.edits, limit=args.limit)
-    layer = load_base(args.base, device="cpu")[0].config.num_hidden_layers * 20 // 32
-    authors = time_authors(args.base, edits[: args.authors_edits], layer)
-    ours = time_ours(args.base, edits)
+    edits = resolve_edits([edit for path in args.edits for edit in load_edits(path)])
+    if args.quick:
+        args.counts, args.authors_edits, edits = [2, 100], 1, edits[:2]
+    counts = sorted(args.counts)
+    if counts[0] > len(edits):
+        parser.error(f"There are {len(edits)} edits, fewer than the smallest of --counts, {counts[0]}.")
+    device = choose_device()
+    dtype = choose_dtype(device)
+    authors = time_authors(args.base, device, edits[: args.authors_edits], counts)
+    model, tokenizer = load_base(args.base, dtype=dtype, device=device)
+    ours, pack = time_ours(model, tokenizer, edits, counts)
+    ratios = [
+        {
+            "edits": own["edits"],
+            "seconds": theirs["seconds_per_edit"] / own["seconds_per_edit"],
+            "bytes": theirs["bytes_per_edit"] / own["bytes_per_edit"],
+        }
+        for own, theirs in zip(ours, authors, strict=True)
+    ]
     figures = {
-        "device": torch.cpu.get_capabilities()["cpu_name"]
-        if choose_device().type == "cpu"
-        else torch.cuda.get_device_name(),
-        "threads": torch.get_num_threads(),
-        "edits": len(edits),
-        "authors": authors,
-        "ours": ours,
-        "ratios": {
-            "stage1": authors["stage1_seconds_per_edit"] / ours["stage1_seconds_per_edit"],
-            "bytes": authors["bytes_per_edit"] / ours["bytes_per_edit"],
-        },
+        **environment(device),
+        "base": args.base,
+        "dtype": str(dtype).removeprefix("torch."),
+        "authors_dtype": "float32",
+        "trained_edits": len(pack),
+        "mean_steps": pack.report["mean_steps"],
+        "converged_share": pack.report["converged"],
+        "rows": [*ours, *authors],
+        "authors_over_ours": ratios,
     }
     report(figures, args.json)
 

@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import tqdm
 
-from ..modeling.hub_scen_llama import HubError, persistently
+from ..modeling.hub_scen_llama import HubError, hub_errors, persistently
 
 
 Files = dict[str, RepoFile]
@@ -24,7 +24,7 @@ _PERHAPS_DONE = (408, 412, 500, 502, 504)
 _CONFLICT = 409
 
 
-class _NoBar(tqdm):
+class NoBar(tqdm):
     """What is downloaded to compare with comes without a progress bar."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -134,7 +134,7 @@ class Repository:
     def download(self, commit: str, names: Sequence[str]) -> Path:
         """Folder of the client's cache that has these files of a commit; names are free of wild cards."""
         download = partial(self.api.snapshot_download, self.repo_id, revision=commit, allow_patterns=list(names))
-        return Path(persistently(lambda: download(tqdm_class=_NoBar), self.repo_id))
+        return Path(persistently(lambda: download(tqdm_class=NoBar), self.repo_id))
 
     def commit(
         self, change: Change, parent: str, message: str, description: str | None, create_pr: bool
@@ -187,6 +187,18 @@ class Repository:
             # It may be ours: of an attempt whose answer was lost.
             if error.response.status_code != _CONFLICT or self.tags().get(name) != commit:
                 raise
+
+    def tag_version(self, name: str, commit: str, done: str) -> None:
+        """Tag a commit that was just made.
+
+        Raises:
+            HubError: If it cannot be tagged; the message begins with what is `done` all the same.
+        """
+        try:
+            with hub_errors(self.repo_id, name):
+                self.tag(name, commit)
+        except HubError as error:
+            raise HubError(f"{done} (commit {commit}), but not tagged: {error} Do it again with a tag.") from error
 
 
 def _may_be_done(error: HTTPError) -> bool:

@@ -157,7 +157,7 @@ def push_pack(
             _keep(version, folder, Origin.at(endpoint, repo_id, branch.head if create_pr else commit))
         given = proposed if tag == _AUTO else tag
         if given is not None:
-            _give_tag(repository, given, commit)
+            repository.tag_version(given, commit, done="The pack was pushed")
     return PushReport(repo_id, commit, url, uploaded, change.deleted, change.unchanged, difference, given, proposed)
 
 
@@ -273,16 +273,6 @@ def _proposed_tag(
     if difference is not None and difference.is_empty and not has_changed:
         return None
     return next_version(branch.tags, difference)
-
-
-def _give_tag(repository: Repository, tag: str, commit: str) -> None:
-    try:
-        with hub_errors(repository.repo_id, tag):
-            repository.tag(tag, commit)
-    except HubError as error:
-        raise HubError(
-            f"The pack was pushed (commit {commit}), but not tagged: {error} Push again with a tag."
-        ) from error
 
 
 # ----------------------------------------------------------------------- pulling

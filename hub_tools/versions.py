@@ -40,7 +40,7 @@ from ..modeling.edit_pack_scen_llama import (
 from ..modeling.hub_scen_llama import HubError, hub_errors, persistently
 from ..pack import CARD_NAME, EditPack
 from .pack_files import belongs_to_pack
-from .repository import BranchState, Change, Files, Repository, _NoBar
+from .repository import BranchState, Change, Files, NoBar, Repository
 
 
 __all__ = [
@@ -244,7 +244,7 @@ def _open_commit(repository: Repository, commit: str, where: str) -> EditPack:
 
 def _small_file(repository: Repository, commit: str, name: str) -> bytes | None:
     """Content of a file of a commit; `None` if there is none of that name."""
-    download = partial(repository.api.hf_hub_download, repository.repo_id, name, revision=commit, tqdm_class=_NoBar)
+    download = partial(repository.api.hf_hub_download, repository.repo_id, name, revision=commit, tqdm_class=NoBar)
     try:
         return Path(persistently(download, repository.repo_id)).read_bytes()
     except RemoteEntryNotFoundError:
@@ -312,7 +312,7 @@ def revert_pack(
             commit, url = _commit(repository, branch, operations, message, difference)
         given = proposed if tag == _AUTO else tag
     if given is not None:
-        _give_tag(repository, given, commit)
+        repository.tag_version(given, commit, done="The pack is reverted")
     return RevertReport(repo_id, commit, url, difference, proposed, given)
 
 
@@ -392,16 +392,6 @@ def _commit(
             raise _moved_error(repository.repo_id) from error
         raise
     return done.oid, done.commit_url
-
-
-def _give_tag(repository: Repository, tag: str, commit: str) -> None:
-    try:
-        with hub_errors(repository.repo_id, tag):
-            repository.tag(tag, commit)
-    except HubError as error:
-        raise HubError(
-            f"The pack is reverted (commit {commit}), but not tagged: {error} Revert again with a tag."
-        ) from error
 
 
 def _has_moved(error: HfHubHTTPError) -> bool:

@@ -164,6 +164,8 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             WrongBaseError: If the base weights are not the ones the edits were trained on.
         """
         source = str(pretrained_model_name_or_path)
+        # This code is loaded. What else the switch lets transformers run is `custom_generate` of the base's repository.
+        kwargs.pop("trust_remote_code", None)
         hub = {key: kwargs[key] for key in ("token", "cache_dir", "local_files_only") if key in kwargs}
         revision = kwargs.get("revision")
         if not isinstance(config, PreTrainedConfig):

@@ -13,6 +13,7 @@ All of that state lives in one [`SCENRouting`] object that belongs to the sequen
 threads, batches and interleaved generations cannot mix. `generate` hands it from the prefill to every decode step.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -45,6 +46,14 @@ class FeatureSpec:
                 f"Not a router feature: {[self.pooling, self.site, self.layer]}. It is [pooling, site, layer] with "
                 f"pooling one of {self.POOLINGS}, site one of {self.SITES} and a layer index."
             )
+
+
+def by_place(specs: Iterable[FeatureSpec]) -> dict[tuple[str, int], list[FeatureSpec]]:
+    """Features by site and layer, each once."""
+    places: dict[tuple[str, int], list[FeatureSpec]] = {}
+    for spec in dict.fromkeys(specs):
+        places.setdefault((spec.site, spec.layer), []).append(spec)
+    return places
 
 
 @dataclass
@@ -216,7 +225,7 @@ class RouterSpace(nn.Module):
     def token_vectors(self, states: torch.Tensor) -> torch.Tensor:
         """Token features `(..., tokens, hidden_size)` to unit vectors `(..., tokens, token_dim)`; zeros stay zero."""
         vectors = nn.functional.normalize((states.float() - self.token_mean) @ self.token_projection, dim=-1)
-        return torch.where((states != 0).any(-1, keepdim=True), vectors, 0.0)
+        return torch.where(torch.linalg.vector_norm(states.float(), dim=-1, keepdim=True) > 0, vectors, 0.0)
 
 
 class GatedRouter(nn.Module):
@@ -409,8 +418,9 @@ class SCENRouting:
         self._claims: dict[str, torch.Tensor] = {}
         self._experts: dict[int, list] = {}
         self._pooled: dict[FeatureSpec, torch.Tensor] = {}
-        self._wanted = {spec for pack in packs for spec in pack.router.features}
+        self._wanted = by_place(spec for pack in packs for spec in pack.router.features)
         self._start = self._stop = 0
+        self._question: tuple[torch.Tensor, ...] | None = None
         self._answer: torch.Tensor | None = None
 
     @torch.compiler.disable
@@ -428,6 +438,7 @@ class SCENRouting:
                 "their hidden states cannot be read. Crop the cache to the start of the turn, or pass no cache."
             )
         self._start, self._stop = offset, offset + length
+        self._question = None
         if self.pending:  # tokens drafted for assisted decoding may stand behind the prompt
             missing = max(self._stop - self.spans.question.shape[1], 0)
             self.spans = Spans(nn.functional.pad(self.spans.question, (0, missing)), self.spans.answer_start)
@@ -453,38 +464,36 @@ class SCENRouting:
 
     def observe(self, site: str, layer: int, states: torch.Tensor) -> None:
         """Pool what the routers read from `states`, `(batch, length, features)`, of one layer."""
-        for pooling in FeatureSpec.POOLINGS:
-            spec = FeatureSpec(pooling, site, layer)
-            if spec not in self._wanted:
-                continue
-            if pooling == "question_tokens":
-                parts = [self._question_tokens(states)]
-                self._pooled[spec] = torch.cat([self._pooled[spec], *parts] if spec in self._pooled else parts, dim=1)
+        for spec in self._wanted.get((site, layer), ()):
+            if spec.pooling == "question_tokens":
+                found = self._question_tokens(states)
+                self._pooled[spec] = torch.cat([self._pooled[spec], found], dim=1) if spec in self._pooled else found
             else:
-                pooled = self._pool(pooling, states)
+                pooled = self._pool(spec.pooling, states)
                 self._pooled[spec] = self._pooled[spec] + pooled if spec in self._pooled else pooled
 
     def _pool(self, pooling: str, states: torch.Tensor) -> torch.Tensor:
         """This pass's share of a pooled feature, `(batch, features)` in float32; shares of chunks add up."""
-        device = states.device
         if pooling == "question_mean":
-            question = self.spans.question.to(device)
-            weights = question[:, self._start : self._stop].float() / question.sum(1, keepdim=True).clamp(min=1)
-        else:
-            columns = torch.arange(self._start, self._stop, device=device)
-            weights = (columns == self.spans.answer_start.to(device)[:, None]).float()
+            count = self.spans.question.sum(1, keepdim=True).clamp(min=1).to(states.device)
+            return self._question_tokens(states).float().sum(1) / count
+        column = self.spans.answer_start.to(states.device) - self._start
+        inside = (column >= 0) & (column < states.shape[1])
+        last = states[torch.arange(len(states), device=states.device), column.clamp(0, states.shape[1] - 1)]
         # Padding may hold anything, and 0 * inf is not 0.
-        states = torch.where((weights > 0)[:, :, None], states.float(), 0.0)
-        return (weights[:, None, :] @ states)[:, 0]
+        return torch.where(inside[:, None], last.float(), 0.0)
 
     def _question_tokens(self, states: torch.Tensor) -> torch.Tensor:
         """The states of the question's tokens in this pass, `(batch, most, features)`, zero where a row has fewer."""
-        question = self.spans.question[:, self._start : self._stop].to(states.device)
-        most = max(int(question.sum(1).max()), 1)
-        # A stable sort brings the question's columns to the front, in their order.
-        columns = (~question).to(torch.uint8).sort(dim=1, stable=True).indices[:, :most, None]
-        found = states.gather(1, columns.expand(-1, -1, states.shape[-1]))
-        return torch.where(question.gather(1, columns[:, :, 0])[:, :, None], found, 0.0)
+        if self._question is None:  # the same for all features of one pass
+            question = self.spans.question[:, self._start : self._stop]
+            most = max(int(question.sum(1).max()), 1)
+            # A stable sort brings the question's columns to the front, in their order.
+            columns = (~question).to(torch.uint8).sort(dim=1, stable=True).indices[:, :most]
+            rows = torch.arange(len(columns), device=columns.device)[:, None]
+            self._question = rows, columns, question[rows, columns][:, :, None]
+        rows, columns, present = (part.to(states.device) for part in self._question)
+        return torch.where(present, states[rows, columns], 0.0)
 
     def edit(self, layer: int, x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The edited output of `down_proj` of one layer.

@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from .batches import in_batches
 from .experts import repeated_cache, stack_right
 from .modeling import SCENLlamaForCausalLM, SCENRouting
-from .modeling.routing_scen_llama import FeatureSpec, find_spans
+from .modeling.routing_scen_llama import FeatureSpec, by_place, find_spans
 
 
 # Prompts that begin alike, up to the question, before what they share is worth a pass of its own.
@@ -139,7 +139,7 @@ class _FeatureCollector(SCENRouting):
     def __init__(self, features: Sequence[FeatureSpec], spans):
         super().__init__([], spans)
         self.pending = True
-        self._wanted = set(features)
+        self._wanted = by_place(features)
         self._last_layer = max(spec.layer for spec in features)
 
     def edit(self, layer, x, y, bias):

@@ -83,7 +83,10 @@ def read_neurons(
     for number, name in enumerate(names):
         # The first of the other questions begins with the subject.
         opening = len(edits) + number * len(OTHER_QUESTIONS)
-        where = (number, questions[number]), (opening, question_ids(others[opening - len(edits)], reader.question_markers))
+        where = (
+            (number, questions[number]),
+            (opening, question_ids(others[opening - len(edits)], reader.question_markers)),
+        )
         for row, ids in where:
             positions = subject_token_positions(tokenizer, ids, name)
             lengths = [2.0 if _is_number(tokenizer, ids[position]) else 1.0 for position in positions]

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -104,7 +105,7 @@ class SCENTrainer:
         *,
         progress: bool = True,
     ):
-        self.model = model.eval().requires_grad_(False)
+        self.model = model.eval()
         self.tokenizer = tokenizer
         self.config = config or SCENTrainingConfig()
         self.progress = progress
@@ -160,7 +161,7 @@ class SCENTrainer:
         prompts = [encode_prompt(self.tokenizer, edit.prompt) for edit in edits]
         targets = [encode_target(self.tokenizer, edit.target) for edit in edits]
         self._check_lengths(edits, prompts, targets)
-        with self.model.edits_disabled():
+        with self.model.edits_disabled(), _frozen(self.model):
             start = time.perf_counter()
             experts = self._train_experts(edits, prompts, targets)
             stage1 = time.perf_counter() - start
@@ -271,7 +272,9 @@ class SCENTrainer:
         pack.report = {
             "base_threshold": threshold,
             "subject_threshold": SUBJECT_THRESHOLD,
-            "expected": {} if calibration is None else calibration.expected(threshold) | expected_of(pack, calibration),
+            "expected": {}
+            if calibration is None
+            else calibration.expected(threshold) | expected_of(pack, calibration),
             "confusions": [asdict(confusion) for confusion in find_confusions(pack)],
         }
         return pack
@@ -321,6 +324,19 @@ class SCENTrainer:
             question_end_ids=self._markers[1],
         )
         return SCENLlamaConfig.from_dict(fields)
+
+
+@contextmanager
+def _frozen(model: SCENLlamaForCausalLM) -> Iterator[None]:
+    """Within the block no weight of the model asks for a gradient; afterwards those do that did before."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in trainable:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in trainable:
+            weight.requires_grad_(True)
 
 
 def _seed_of(edit: Edit) -> int:

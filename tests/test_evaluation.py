@@ -1,12 +1,13 @@
 import json
 import math
+from dataclasses import replace
 
+import datasets
 import pytest
 import torch
 from helpers import BHUTAN, BURKINA, EDITED, EXAMPLES, FRANCE, PALAU, PANCAKES, SPIDER, UNEDITED
 
 from scen_hf import Edit, EditError, load_edits
-from scen_hf import evaluation as module
 from scen_hf.evaluation import (
     LocalityPrompt,
     Rate,
@@ -14,6 +15,7 @@ from scen_hf.evaluation import (
     evaluate,
     load_locality_prompts,
     normalise_answer,
+    protocol,
 )
 from scen_hf.prompts import encode_prompt, encode_target
 
@@ -94,13 +96,25 @@ def test_locality_prompts_from_json_lines(tmp_path):
     assert load_locality_prompts(path) == [LocalityPrompt("What is gold?", "A metal"), LocalityPrompt("Why?")]
 
 
+def test_locality_prompts_in_the_fields_of_public_sets(tmp_path):
+    path = tmp_path / "nq.csv"
+    path.write_text("question,answer\nWho wrote Emma?,Jane Austen\n")
+    assert load_locality_prompts(path) == [LocalityPrompt("Who wrote Emma?", "Jane Austen")]
+
+
+def test_locality_prompts_from_the_hub(monkeypatch):
+    rows = datasets.Dataset.from_list([{"question": "Who wrote Emma?", "answer": ["Jane Austen", "Austen"]}])
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: datasets.DatasetDict(validation=rows))
+    assert load_locality_prompts("owner/questions") == [LocalityPrompt("Who wrote Emma?", "Jane Austen")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"prompt": "Why?"}\n{"prompt": ', "line 2: not valid JSON"),
-        ('{"prompt": ""}', 'line 1: an object with "prompt"'),
-        ('["Why?"]', 'line 1: an object with "prompt"'),
-        ('{"prompt": "Why?", "ground_truth": ["so"]}', "line 1: ground_truth must be a string, not list"),
+        ('{"prompt": "Why?"}\n{"prompt": ', "line 2: invalid JSON"),
+        ('{"prompt": ""}', 'line 1: "prompt", a text that is not empty, is expected'),
+        ('["Why?"]', "line 1: an object with fields is expected"),
+        ('{"prompt": "Why?", "ground_truth": 7}', "line 1: the ground truth must be a string, not int"),
         ("\n\n", "no prompts in it"),
     ],
 )
@@ -112,7 +126,7 @@ def test_bad_locality_file(tmp_path, content, message):
 
 
 def test_unreadable_locality_file(tmp_path):
-    with pytest.raises(EditError, match="cannot be read: No such file"):
+    with pytest.raises(EditError, match="cannot be read: there is no such file"):
         load_locality_prompts(tmp_path / "missing.txt")
     (tmp_path / "latin.txt").write_bytes("Où?".encode("latin-1"))
     with pytest.raises(EditError, match="cannot be read: not UTF-8"):
@@ -207,7 +221,7 @@ def test_base_model_has_learned_nothing(edited_model, tokenizer, edits):
     assert report.edit_success.value < 1
     assert report.neighbours.identical.value == report.unrelated.bit_identical.value == 1.0
     miss = report.misses[0]
-    assert (miss.kind, miss.prompt, miss.expected) == ("prompt", edits[0].prompt, edits[0].target)
+    assert (miss.kind, miss.prompt, miss.expected) == ("prompts", edits[0].prompt, edits[0].target)
     assert (miss.edit_id, miss.fired) == (edits[0].id, None)
 
 
@@ -228,7 +242,7 @@ def test_prompts_that_an_edit_is_meant_to_answer_do_not_count_as_locality(edited
 
 def test_changed_answers_are_seen(edited_model, tokenizer, monkeypatch):
     # An edit's own prompt, were it given as one whose answer must stay.
-    monkeypatch.setattr(module, "_questions", lambda model: iter(()))
+    monkeypatch.setattr(protocol, "attached_edits", lambda model: [])
     given = [LocalityPrompt(PALAU, EDITED[PALAU]), LocalityPrompt(FRANCE, "The capital of France is Paris."), SPIDER]
     report = evaluate(edited_model, tokenizer, [], given, max_new_tokens=12, progress=False)
     assert report.unrelated.identical == report.unrelated.bit_identical == Rate(2, 3)
@@ -241,22 +255,11 @@ def test_changed_answers_are_seen(edited_model, tokenizer, monkeypatch):
     assert miss.fired is not None
 
 
-def test_tokens_are_scored_as_one_by_one(edited_model, base_model, tokenizer, edits):
-    with edited_model.edits_disabled():
-        report = evaluate(edited_model, tokenizer, edits, **SHORT)
-    right = 0
-    for edit in edits:
-        prompt, target = encode_prompt(tokenizer, edit.prompt), encode_target(tokenizer, edit.target)[:-1]
-        logits = base_model(torch.tensor([prompt + target])).logits[0, len(prompt) - 1 : -1]
-        right += int((logits.argmax(-1) == torch.tensor(target)).sum())
-    assert report.edit_success.successes == right
-    assert report.edit_success.count == sum(len(encode_target(tokenizer, edit.target)) - 1 for edit in edits)
-
-
 @pytest.mark.slow
 def test_the_papers_protocol(edited_model, tokenizer, edits):
+    bare = [replace(edit, rephrases=(), neighbours=()) for edit in edits[:2]]
     report = evaluate(
-        edited_model, tokenizer, edits[:2], [FRANCE], num_beams=4, repetition_penalty=1.1, **SHORT, batch_size=2
+        edited_model, tokenizer, bare, [FRANCE], num_beams=4, repetition_penalty=1.1, **SHORT, batch_size=2
     )
     assert report.reliability == Rate(2, 2)
     assert report.prompts.right_edit == Rate(2, 2)

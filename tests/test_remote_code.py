@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from helpers import BHUTAN, BURKINA, EDITED, FRANCE, answers, chat_batch
+from helpers import BHUTAN, BURKINA, EDITED, FRANCE, answers, chat_batch, save_tiny_base, tiny_pack
 
 
 PROMPTS = [BURKINA, FRANCE, BHUTAN]
@@ -117,3 +117,14 @@ def test_model_and_tokenizer(child, here):
 
 def test_base_model_after_unloading(child, here):
     assert [text.strip() for text in child["base"]] == here[1]
+
+
+def test_nothing_of_the_base_repository_is_run(tiny_config, tmp_path):
+    base = save_tiny_base(tmp_path / "base", tiny_config)
+    tiny_pack(base).save_pretrained(tmp_path / "pack")
+    (base / "custom_generate").mkdir()
+    (base / "custom_generate" / "generate.py").write_text("raise SystemExit('run')\n")
+    load = f"AutoModelForCausalLM.from_pretrained({str(tmp_path / 'pack')!r}, trust_remote_code=True)"
+    code = f"from transformers import AutoModelForCausalLM; print(type({load}).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "SCENLlamaForCausalLM", done.stderr

@@ -83,6 +83,22 @@ def train_edits(
         Literal["error", "keep_last"],
         typer.Option(help="Edits that answer one question differently: refuse them, or let the last one win."),
     ] = "error",
+    license: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Licence of the pack, as cc-by-sa-4.0, for its card.", show_default=False),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Language of the facts, as en, for its card; repeatable.", show_default=False),
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Hub dataset that the facts are from, for its card; repeatable.",
+            show_default="EDITS if it is one",
+        ),
+    ] = None,
 ) -> None:
     """Train edits and write them as a pack.
 
@@ -95,6 +111,7 @@ def train_edits(
       scen train more.jsonl --into facts
       scen train zsre.json --base meta-llama/Llama-2-7b-hf --out zsre-1000 --limit 1000 --device cuda
       scen train edits.jsonl --base ./my-llama --out facts-paper --method paper --layer 20
+      scen train edits.jsonl --base ./my-llama --out facts --license cc0-1.0 --language en
     """
     _check_options(base, out, into, method, rank)
     quiet_libraries()
@@ -128,6 +145,7 @@ def train_edits(
     )
     config = _config(pack, method=method, edit_layer=layer, rank=rank, batch_size=batch_size, seed=seed)
     trained = SCENTrainer(model, tokenizer, config).train(new, into=pack)
+    _describe(trained, license, language, dataset or ([] if Path(edits).expanduser().exists() else [edits]))
     trained.save_pretrained(target)
     _print_summary(trained, new, target)
 
@@ -145,14 +163,18 @@ def _check_options(base: str | None, out: str | None, into: str | None, method: 
 
 def _check_target(target: str, adding: bool) -> None:
     """Refuse a place where the pack could not be written, before the time to train it is spent."""
+    from ..card import own_metadata
     from ..errors import EditPackError
     from ..modeling.edit_pack_scen_llama import MANIFEST_NAME
+    from ..pack import CARD_NAME
 
     path = Path(target)
     if path.exists() and not path.is_dir():
         raise EditPackError(f"{target} is a file; a pack is a folder.")
     if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST_NAME).is_file():
         raise EditPackError(f"{target} is not empty and holds no edit pack; choose another folder.")
+    if (path / CARD_NAME).is_file():  # what its users added will be kept, so it must be readable
+        own_metadata((path / CARD_NAME).read_text(encoding="utf-8-sig"), str(path / CARD_NAME))
     if path.is_dir() and any(path.iterdir()) and not adding:
         typer.echo(f"{target} holds an edit pack, which will be replaced.", err=True)
 
@@ -220,6 +242,15 @@ def _config(pack: "EditPack | None", **settings: Any) -> "SCENTrainingConfig":
         shared = {"method": pack.config.method, "edit_layer": pack.config.edit_layer, "rank": pack.config.expert_rank}
     given = {name: value for name, value in settings.items() if value is not None}
     return SCENTrainingConfig(**{name: value for name, value in {**shared, **given}.items() if value is not None})
+
+
+def _describe(pack: "EditPack", license: str | None, language: list[str] | None, datasets: list[str]) -> None:
+    """Set what the model card says of the facts; what is not given stays as it is."""
+    card = pack.card_data
+    card.license = license or card.license
+    card.language = language or card.language
+    known = [card.datasets] if isinstance(card.datasets, str) else card.datasets or []
+    card.datasets = list(dict.fromkeys([*known, *datasets])) or None
 
 
 def _print_summary(pack: "EditPack", new: "Sequence[Edit]", target: str) -> None:

@@ -1,0 +1,126 @@
+"""What settings are chosen by: a few edits of the tuning half, and one figure that wants edits to hold and the rest to stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, harmonic_mean
+
+import torch
+
+from scen_hf import Edit
+from scen_hf.evaluation import (
+    HARD_NEGATIVES,
+    TARGET_SETS,
+    Answerer,
+    Decoding,
+    LocalityPrompt,
+    Probe,
+    measure,
+    prompt_sets,
+    summarise,
+)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The edit that comes closest to a probe, whatever the threshold."""
+
+    edit_id: str | None
+    score: float
+
+
+@dataclass(frozen=True)
+class TuningSet:
+    """Edits whose subjects are reported on nowhere, and what is asked about them.
+
+    Args:
+        edits: The edits.
+        sets: Probes by the name of their set.
+        base: The base model.
+        decoding: How answers are generated.
+    """
+
+    edits: Sequence[Edit]
+    sets: Mapping[str, Sequence[Probe]]
+    base: Answerer
+    decoding: Decoding
+
+    @classmethod
+    def of(
+        cls,
+        edits: Sequence[Edit],
+        others: Sequence[Edit],
+        unrelated: Sequence[LocalityPrompt],
+        base: Answerer,
+        decoding: Decoding,
+        *,
+        probes: int,
+        ask_the_same: Callable[[str, str], bool] | None = None,
+    ) -> TuningSet:
+        """Up to so many probes of each kind, those near the edits together one kind; other arguments as for [`prompt_sets`]."""
+        sets = prompt_sets(
+            edits, unrelated=unrelated, others=others, hard=True, contexts=False, ask_the_same=ask_the_same
+        )
+        most = {name: probes // len(HARD_NEGATIVES) if name in HARD_NEGATIVES else probes for name in sets}
+        return cls(edits, {name: spread(found, most[name]) for name, found in sets.items() if found}, base, decoding)
+
+    def figures(self, answerer: Answerer) -> dict[str, float]:
+        """Shares of the sets that were answered as they should be, and their `balance`."""
+        outcomes = measure(answerer, self.base, self.sets, decoding=self.decoding, progress=False)
+        report = summarise(self.sets, outcomes)
+        shares = {name: figures.exact_match.value for name, figures in report.targets.items()}
+        shares |= {name: figures.identical.value for name, figures in report.locality.items()}
+        return {**shares, "balance": balance(shares)}
+
+    def best_threshold(self, nearest: Mapping[str, Sequence[Nearest]]) -> tuple[float, float]:
+        """The threshold that gives the best balance if each probe gets its nearest edit where that scores above it.
+
+        Args:
+            nearest: By the name of the set, in the order of its probes.
+
+        Returns:
+            Threshold and balance.
+        """
+        scores = sorted({match.score for matches in nearest.values() for match in matches})
+        # In the middle between two scores, where the next sample of prompts is least likely to be cut.
+        thresholds = [(low + high) / 2 for low, high in pairwise(scores)] or scores
+        balances = [balance(self._routed(nearest, threshold)) for threshold in thresholds]
+        best = max(range(len(thresholds)), key=lambda number: balances[number])
+        return thresholds[best], balances[best]
+
+    def _routed(self, nearest: Mapping[str, Sequence[Nearest]], threshold: float) -> dict[str, float]:
+        return {
+            name: fmean(
+                (match.score > threshold and match.edit_id == probe.edit_id)
+                if name in TARGET_SETS
+                else match.score <= threshold
+                for probe, match in zip(self.sets[name], matches, strict=True)
+            )
+            for name, matches in nearest.items()
+        }
+
+
+def balance(shares: Mapping[str, float]) -> float:
+    """Harmonic mean of reliability, generality, locality, and hard locality (itself the mean of its sets), as in the literature:
+    a method that does nothing, or spares nothing, gets nothing."""
+    hard = [shares[name] for name in sorted(HARD_NEGATIVES) if name in shares]
+    parts = [shares[name] for name in ("prompts", "rephrases", "unrelated") if name in shares]
+    return harmonic_mean([*parts, fmean(hard)] if hard else parts)
+
+
+def spread(items: Sequence, most: int) -> list:
+    """Up to so many of the items, evenly spaced."""
+    if len(items) <= most:
+        return list(items)
+    return [items[number * len(items) // most] for number in range(most)]
+
+
+def nearest_by_row(scores: torch.Tensor, edits: Sequence[Edit]) -> list[Nearest]:
+    """Per row of `(probes, edits)` scores, the edit with the highest."""
+    best = scores.max(1)
+    return [
+        Nearest(edits[number].id, score)
+        for number, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
