@@ -110,8 +110,8 @@ def quality(figures: Figures) -> tuple[list[str], dict[str, tuple]]:
     lines += paragraph(
         f"All methods edit the same model, {conditions['base']}, in one run. Subjects are halved by a hash of their names. On the",
         f"tuning half the settings of each method were searched ({counts['tuning']} edits for what is decided by looking at prompts,",
-        f"{min(bounds['tuning_edits'], counts['tuning'])} for what is trained), by the harmonic mean of reliability, generality, locality and",
-        "hard locality; the other half is edited and reported, with the tuning half's subjects as those without an edit. Answers are generated greedily and compared as a whole. Shares are in",
+        f"{min(bounds['tuning_edits'], counts['tuning'])} for what is trained), by the mean of reliability, generality, locality and hard",
+        "locality, among those whose reliability is at least 0.9 of the highest; the other half is edited and reported, with the tuning half's subjects as those without an edit. Answers are generated greedily and compared as a whole. Shares are in",
         "percent, with their 95 % Wilson interval.",
     )
     names = {"zsre": "zsRE", "counterfact": "CounterFact"}

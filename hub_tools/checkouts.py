@@ -14,6 +14,7 @@ from ..modeling.edit_pack_scen_llama import (
     MANIFEST_NAME,
     ROUTER_NAME,
     SHARD_NAME,
+    SPACE_NAME,
     NewerFormatError,
 )
 from ..modeling.hub_scen_llama import HubError
@@ -22,7 +23,7 @@ from .repository import Files, Repository, is_stored
 
 
 # What tells two versions apart, beside the neurons; not the experts, of which the router has checksums.
-_COMPARED = ("config.json", MANIFEST_NAME, FACTS_NAME, ROUTER_NAME)
+COMPARED = ("config.json", MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, SPACE_NAME)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Checkouts:
             return None
         try:
             return self._open(
-                commit, files, [name for name in files if name in _COMPARED or name.startswith("neurons-")]
+                commit, files, [name for name in files if name in COMPARED or name.startswith("neurons-")]
             )
         except (HubError, NewerFormatError):
             raise
@@ -66,7 +67,7 @@ class Checkouts:
 
     def whole(self, commit: str, files: Files) -> EditPack:
         """A version with all its files."""
-        return self._open(commit, files, [*_COMPARED, *filter(SHARD_NAME.fullmatch, files), *COMPANIONS])
+        return self._open(commit, files, [*COMPARED, *filter(SHARD_NAME.fullmatch, files), *COMPANIONS])
 
     def _open(self, commit: str, files: Files, names: Iterable[str]) -> EditPack:
         wanted = {name: files[name] for name in names if name in files}

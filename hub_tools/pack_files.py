@@ -20,13 +20,16 @@ from ..modeling.edit_pack_scen_llama import (
     MANIFEST_NAME,
     ROUTER_NAME,
     SHARD_NAME,
+    SPACE_NAME,
     YANKED_NAME,
     yank_notice,
 )
 from ..modeling.hub_scen_llama import hub_errors
 
 
-_KNOWN = frozenset({"config.json", MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, YANKED_NAME, *COMPANIONS, ".gitattributes"})
+_KNOWN = frozenset(
+    {"config.json", MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, SPACE_NAME, YANKED_NAME, *COMPANIONS, ".gitattributes"}
+)
 # Of a pack that was saved with its base.
 _WEIGHTS = re.compile(r"model(-[0-9]{5}-of-[0-9]{5})?\.safetensors|model\.safetensors\.index\.json")
 # What git and the client keep in a folder; it is no part of the pack, and nothing that loads a pack looks into it.

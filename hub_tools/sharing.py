@@ -24,11 +24,11 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import RevisionNotFoundError
 
-from ..card import update_card
+from ..card import model_card, update_card
 from ..differences import PackDifference, compare_packs, next_version
 from ..errors import EditPackError
 from ..modeling import EditPackReader
-from ..modeling.edit_pack_scen_llama import COMPANIONS, FACTS_NAME, MANIFEST_NAME, ROUTER_NAME, SHARD_NAME
+from ..modeling.edit_pack_scen_llama import COMPANIONS, MANIFEST_NAME, SHARD_NAME
 from ..modeling.hub_scen_llama import HubError, hub_errors, persistently
 from ..pack import CARD_NAME, EditPack, write_pack_folder
 from .checkouts import Checkouts
@@ -163,7 +163,7 @@ def push_pack(
 
 def _change_to(reader: EditPackReader, folder: Path, files: Files) -> Change:
     """What makes a repository's files those of a pack's folder, but for the card."""
-    names = [_CONFIG_NAME, MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *reader.shard_names]
+    names = [_CONFIG_NAME, *reader.file_names]
     names += [name for name in COMPANIONS if name != CARD_NAME and (folder / name).is_file()]
     added: dict[str, Path | bytes] = {
         name: folder / name for name in names if not is_stored(folder / name, files.get(name))
@@ -207,10 +207,10 @@ def _rebased(folder: Path, base: str, branch: BranchState, checkouts: Checkouts,
 
 
 def _card(folder: Path, branch: BranchState, repository: Repository) -> bytes | None:
-    """The card to push: the pack's, with what users added to the stored one. `None`: no change."""
+    """The card to push: the pack's under its name there, with what users added to the stored one. `None`: no change."""
     if not (folder / CARD_NAME).is_file():
         return None
-    card = (folder / CARD_NAME).read_text(encoding="utf-8")
+    card = str(model_card(EditPack.from_pretrained(folder), repo_id=repository.repo_id))
     old = ""
     if CARD_NAME in branch.files:
         stored = repository.download(branch.head, [CARD_NAME]) / CARD_NAME

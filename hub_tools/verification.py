@@ -34,6 +34,7 @@ from ..modeling.edit_pack_scen_llama import (
     FACTS_NAME,
     FINGERPRINT_PREFIX,
     ROUTER_NAME,
+    SPACE_NAME,
     check_fingerprint,
     fingerprint,
 )
@@ -311,10 +312,12 @@ def _check_shards(reader: EditPackReader) -> Check:
 
 def _check_tensors(reader: EditPackReader, files: PackFiles) -> Check:
     """That there is no tensor that the reader does not look at, and no number in the weights beside the pack that is none."""
-    router = {name.rpartition(".")[2] for name, _ in reader.router.named_buffers()}
+    router = {name for name, _ in reader.router.named_buffers()}
     neurons = router & {"neurons", "subjects"}
+    space = {name.removeprefix("space.") for name in router if name.startswith("space.")}
     expected = {
-        ROUTER_NAME: (router - neurons)
+        SPACE_NAME: space,
+        ROUTER_NAME: {name for name in router - neurons if not name.startswith("space.")}
         | {"checksums"}
         | {FINGERPRINT_PREFIX + name for name in reader.base_fingerprint},
         **{shard["neurons"]["file"]: neurons for shard in reader.manifest["shards"]},

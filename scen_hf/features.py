@@ -112,7 +112,9 @@ class PromptReader:
     def _device(self) -> torch.device:
         return self.model.get_input_embeddings().weight.device
 
-    def _read_batch(self, prompts, features, done: int, prefix: DynamicCache | None) -> dict[FeatureSpec, torch.Tensor]:
+    def _read_batch(
+        self, prompts, features, done: int, prefix: DynamicCache | None
+    ) -> dict[FeatureSpec, torch.Tensor]:
         # Padding is on the right, so that causality alone keeps it from what counts.
         input_ids = stack_right(prompts, 0).to(self._device)
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=self._device)

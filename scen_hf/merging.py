@@ -21,8 +21,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -160,6 +161,7 @@ def merge_packs(
         for name in moved:
             in_one_space[name] = _moved(alone[name], first, model, tokenizer, progress)
     merged = _joined(parts, in_one_space)
+    _describe(merged, packs)
     report = MergeReport(
         tuple(part.report(part.name in moved) for part in parts), tuple(conflicts), _confusions(merged, in_one_space)
     )
@@ -457,6 +459,18 @@ def _joined(parts: Sequence[_Part], packs: dict[str, EditPack]) -> EditPack:
         for name, tensor in first.router.items()
     }
     return replace(first, shards=shards, router=router, report={}, _reader=reader)
+
+
+def _describe(merged: EditPack, packs: Sequence[EditPack]) -> None:
+    """Have the merged pack's card name the languages and datasets of all; of several licences none is that of all facts."""
+    given = [pack.card_data for pack in packs]
+    merged._card_data = deepcopy(given[0])
+    for name in ("language", "datasets"):
+        values = [getattr(card, name) or [] for card in given]
+        lists = [[value] if isinstance(value, str) else value for value in values]
+        setattr(merged.card_data, name, list(dict.fromkeys(chain.from_iterable(lists))) or None)
+    if len({card.license for card in given}) > 1:
+        merged.card_data.license = "other"
 
 
 # ----------------------------------------------------------------- router spaces

@@ -46,6 +46,7 @@ from .modeling.edit_pack_scen_llama import (
     FINGERPRINT_PREFIX,
     MANIFEST_NAME,
     ROUTER_NAME,
+    SPACE_NAME,
     checksum,
 )
 from .modeling.hub_scen_llama import HubError
@@ -111,7 +112,7 @@ class EditPack:
     Args:
         config: Base, method, edited layer and router; becomes `config.json`.
         shards: The edits, in the order in which they were added.
-        router: Tensors of the router beside the neurons, by name as in `router.safetensors`: `thresholds` `(num_edits,)`, and for
+        router: Tensors of the router beside the neurons, by name as in the pack's files: `thresholds` `(num_edits,)`, and for
             `method="scen"` `subject_thresholds` `(num_edits,)`, `base_threshold` `(1,)` and the transforms of the router space.
         base_fingerprint: Samples of the base's weights, see [`~modeling.edit_pack_scen_llama.fingerprint`].
         tokenizer, generation_config: Of the base; written beside the pack so that it loads by name alone.
@@ -405,7 +406,7 @@ class EditPack:
         config.architectures = ["SCENLlamaForCausalLM"]
         self._write_tokenizer(folder)
         save_edits(self.edits, folder / FACTS_NAME)
-        self._write_router(folder / ROUTER_NAME)
+        self._write_router(folder)
         manifest: dict[str, Any] = {"format_version": FORMAT_VERSION, "shards": self._write_shards(folder)}
         if self.evaluation is not None:
             manifest["evaluation"] = self.evaluation
@@ -426,13 +427,17 @@ class EditPack:
                     with suppress(EditPackError):  # a pack may do without it
                         shutil.copyfile(self._reader.locate(name), folder / name)
 
-    def _write_router(self, path: Path) -> None:
+    def _write_router(self, folder: Path) -> None:
+        space = {name: tensor for name, tensor in self.router.items() if name not in (*PER_EDIT, "base_threshold")}
+        if space:
+            # A file of its own, which is the same in each version and so travels once.
+            _save_tensors(space, folder / SPACE_NAME)
         tensors = {
-            **self.router,
+            **{name: tensor for name, tensor in self.router.items() if name not in space},
             "checksums": torch.cat([shard.checksums for shard in self.shards]),
             **{f"{FINGERPRINT_PREFIX}{name}": samples for name, samples in self.base_fingerprint.items()},
         }
-        _save_tensors(tensors, path)
+        _save_tensors(tensors, folder / ROUTER_NAME)
 
     def _write_shards(self, folder: Path) -> list[dict[str, Any]]:
         # A file name is never used again for other content, so that nobody takes an old shard for a new one.
@@ -543,7 +548,7 @@ def _carry_over(old: Path, new: Path) -> None:
         theirs = (old / CARD_NAME).read_text(encoding="utf-8-sig")
         card = update_card((new / CARD_NAME).read_text(encoding="utf-8"), theirs, f"{old}: {CARD_NAME}")
         (new / CARD_NAME).write_text(card, encoding="utf-8")
-    ours = (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, "neurons-", "experts-", *REMOTE_CODE)
+    ours = (MANIFEST_NAME, FACTS_NAME, ROUTER_NAME, SPACE_NAME, "neurons-", "experts-", *REMOTE_CODE)
     for path in old.iterdir():
         if path.name.startswith(ours) or (new / path.name).exists():
             continue

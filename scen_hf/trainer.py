@@ -31,6 +31,7 @@ from .neurons import SUBJECT_THRESHOLD, expected_of, find_confusions, read_neuro
 from .pack import EditPack, Shard, new_shard
 from .paper import FullExpertTrainer, train_indexing_neurons
 from .prompts import encode_prompt, encode_target, question_markers
+from .records import training_record
 from .router_space import LEVEL_WEIGHT, RouterCalibration, RouterSettings, load_router_space
 
 
@@ -176,6 +177,7 @@ class SCENTrainer:
             "converged": 1 - len(missed) / len(edits),
             "not_converged": missed,
         }
+        pack.shards[-1].training = training_record(self.config, self.model, pack.report)
         return pack
 
     def _check_into(self, into: EditPack, edits: Sequence[Edit]) -> None:

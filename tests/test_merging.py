@@ -652,3 +652,13 @@ def test_packs_from_a_hub(make, tmp_path, monkeypatch):
     merged = EditPack.from_pretrained(tmp_path / "merged")
     assert [edit.origin for edit in merged.edits] == [f"ann/facts@{first.commit}", f"ann/more@{second.commit}"]
     assert experts(tmp_path / "merged") == experts(tmp_path / "ours") | experts(tmp_path / "theirs")
+
+
+def test_card_of_a_merged_pack_names_languages_of_all_and_no_licence_of_one(tiny_base_folder):
+    ours, theirs = tiny_pack(tiny_base_folder), tiny_pack(tiny_base_folder, prefix="theirs", edited=[[1, 50, 51]])
+    ours.card_data.license, ours.card_data.language = "cc0-1.0", "en"
+    theirs.card_data.license, theirs.card_data.language = "mit", ["en", "de"]
+    card = merge([ours, theirs]).card_data
+    assert card.license == "other"
+    assert card.language == ["en", "de"]
+    assert ours.card_data.license == "cc0-1.0"

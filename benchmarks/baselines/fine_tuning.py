@@ -28,8 +28,8 @@ class FineTuning(Method):
     )
     routed = False
 
-    LEARNING_RATES, STOP_LOSSES = (3e-4, 1e-3, 3e-3), (1.0, 0.1)
-    MOST_EPOCHS = 40
+    LEARNING_RATES, STOP_LOSSES = (1e-3, 3e-3), (0.3, 0.05)
+    MOST_EPOCHS = 60
 
     def tune(self, model, tokenizer, few: TuningSet, many: TuningSet) -> Tuned:
         """Try every pair of learning rate and limit."""

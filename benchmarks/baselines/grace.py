@@ -46,7 +46,8 @@ class Grace(Method):
 
     # Layers as shares of the depth.
     LAYERS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
-    LEARNING_RATES, WHOLE_ANSWER = (1.0, 0.3), (False, True)
+    # Learning rates of the values, and whether they stand for the whole answer; tried in so many layers.
+    TRAINED, PLACES = ((1.0, False), (1.0, True), (0.3, True)), 2
     STEPS, STOP_LOSS = 100, 0.05
 
     def tune(self, model, tokenizer, few: TuningSet, many: TuningSet) -> Tuned:
@@ -63,12 +64,12 @@ class Grace(Method):
                 name: nearest_by_row(-torch.cdist(states[number], keys[number]), many.edits)
                 for name, states in probed.items()
             }
-            threshold, balance = many.best_threshold(nearest)
-            routed.append({"settings": {"layer": layer, "radius": -threshold}, "balance": balance})
-        place = Tuned.best_of(routed).settings
+            threshold, shares = many.best_threshold(nearest)
+            routed.append({"settings": {"layer": layer, "radius": -threshold}, **shares})
         asked = []
-        for learning_rate, whole_answer in product(self.LEARNING_RATES, self.WHOLE_ANSWER):
-            settings = {**place, "learning_rate": learning_rate, "whole_answer": whole_answer}
+        places = sorted(routed, key=lambda figures: -figures["balance"])[: self.PLACES]
+        for place, (learning_rate, whole_answer) in product(places, self.TRAINED):
+            settings = {**place["settings"], "learning_rate": learning_rate, "whole_answer": whole_answer}
             with self.edited(model, tokenizer, few.edits, settings) as edited:
                 asked.append({"settings": settings, **edited.trained, **few.figures(edited.answerer)})
         return Tuned(Tuned.best_of(asked).settings, [*routed, *asked])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scen_hf import Edit, SCENLlamaForCausalLM
 from scen_hf.evaluation import Answerer
 
-from .tuning import TuningSet
+from .tuning import TuningSet, best_of
 
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Tuned:
 
     @classmethod
     def best_of(cls, tried: Sequence[Settings]) -> Tuned:
-        """The `settings` of what has the highest `balance`, the first of equals."""
-        return cls(max(tried, key=lambda figures: figures["balance"])["settings"], tried)
+        """The `settings` of the best, see [`~tuning.best_of`]."""
+        return cls(best_of(tried)["settings"], tried)
 
 
 class Method(ABC):

@@ -54,7 +54,7 @@ class Paper(Scen):
     method = "paper"
 
     # Layers as shares of the depth. The published settings come first: of equals, the first is taken.
-    LAYERS, NEURON_LEARNING_RATES, NEURON_STEPS = (20 / 32, 0.8, 0.9), (1e-4, 1e-3, 1e-2), (20, 200)
+    LAYERS, NEURON_LEARNING_RATES, NEURON_STEPS = (20 / 32, 0.8, 0.9), (1e-4, 1e-3, 3e-3), (20, 200, 1000)
     LEARNING_RATES = (1e-4, 1e-3, 3e-3)
 
     def tune(self, model, tokenizer, few: TuningSet, many: TuningSet) -> Tuned:
@@ -75,14 +75,14 @@ class Paper(Scen):
                 name: nearest_by_row((states[number] @ neurons.T).sigmoid(), many.edits)
                 for name, states in probed.items()
             }
-            threshold, balance = many.best_threshold(nearest)
+            threshold, shares = many.best_threshold(nearest)
             settings = {
                 "edit_layer": layer,
                 "neuron_learning_rate": learning_rate,
                 "neuron_steps": steps,
                 "threshold": threshold,
             }
-            routed.append({"settings": settings, "balance": balance})
+            routed.append({"settings": settings, **shares})
         neurons = Tuned.best_of(routed).settings
         learned = []
         for learning_rate in self.LEARNING_RATES:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -56,9 +56,9 @@ class Retrieval(Method):
             nearest = {
                 name: nearest_by_row(space(states[number]) @ vectors.T, many.edits) for name, states in probed.items()
             }
-            threshold, balance = many.best_threshold(nearest)
+            threshold, shares = many.best_threshold(nearest)
             settings = {"layer": layer, "whitened": whitened, "threshold": threshold}
-            found.append({"settings": settings, "balance": balance})
+            found.append({"settings": settings, **shares})
         place = Tuned.best_of(found).settings
         put = []
         for wording in WORDINGS:
@@ -155,7 +155,11 @@ WORDINGS = {
 
 
 class RetrievalAnswerer(ModelAnswerer):
-    """Asks a model with the nearest fact in the prompt, where it is near enough."""
+    """Asks a model with the nearest fact in the prompt, where it is near enough.
+
+    Prompts without a fact are asked in the batch as it came: the base model's bits depend on a batch's shape, and a longer
+    prompt in another row must not count as a change.
+    """
 
     routed = True
 
@@ -167,34 +171,53 @@ class RetrievalAnswerer(ModelAnswerer):
         if settings["whitened"]:
             self._space = Space.of(*read_questions(model, tokenizer, generic_chats(), [self._layer]))
         self.facts = self._embed([question(edit.prompt) for edit in edits])
-        self._found: list[Route] = []
 
     def answers(self, chats: Sequence[Chat], decoding: Decoding, targets: Sequence[str] | None = None) -> list[Answer]:
         """As [`ModelAnswerer.answers`], with facts."""
-        return super().answers(self._with_facts(chats), decoding, targets)
+        ask = super().answers
+        return self._asked(chats, lambda some: ask(some, decoding, targets))
 
     def prefill(self, chats: Sequence[Chat]) -> Prefill:
         """As [`ModelAnswerer.prefill`], with facts."""
-        return super().prefill(self._with_facts(chats))
+        ask = super().prefill
+        rows = self._asked(chats, lambda some: [_Row(logits) for logits in ask(some).logits])
+        return Prefill(torch.stack([row.logits for row in rows]), [row.route for row in rows])
 
     def score(self, chats: Sequence[Chat], targets: Sequence[str]) -> list[TargetScore]:
         """As [`ModelAnswerer.score`], with facts."""
-        return super().score(self._with_facts(chats), targets)
+        found = self._find(chats)
+        worded = self._with_facts(chats, found)
+        return [replace(row, route=route) for row, route in zip(super().score(worded, targets), found, strict=True)]
+
+    def _asked(self, chats: Sequence[Chat], ask: Callable[[Sequence[Chat]], list[Any]]) -> list[Any]:
+        """What comes of each chat, with its route."""
+        found = self._find(chats)
+        plain = [] if all(route.fired for route in found) else ask(chats)
+        worded = [chat for chat, route in zip(self._with_facts(chats, found), found, strict=True) if route.fired]
+        edited = iter(ask(worded) if worded else [])
+        rows = (next(edited) if route.fired else plain[number] for number, route in enumerate(found))
+        return [replace(row, route=route) for row, route in zip(rows, found, strict=True)]
 
     def _embed(self, chats: Sequence[Chat]) -> torch.Tensor:
         return self._space(*read_questions(self.model, self.tokenizer, chats, [self._layer]))
 
-    def _with_facts(self, chats: Sequence[Chat]) -> list[Chat]:
-        scores, numbers = (self._embed(chats) @ self.facts.T).max(1)
-        self._found = [
-            Route(score > self._threshold, self._edits[number].id, score=score, threshold=self._threshold)
-            for score, number in zip(scores.tolist(), numbers.tolist(), strict=True)
-        ]
+    def _find(self, chats: Sequence[Chat]) -> list[Route]:
         return [
-            self._word(chat, self._edits[number]) if route.fired else chat
-            for chat, number, route in zip(chats, numbers.tolist(), self._found, strict=True)
+            Route(match.score > self._threshold, match.edit_id, score=match.score, threshold=self._threshold)
+            for match in nearest_by_row(self._embed(chats) @ self.facts.T, self._edits)
         ]
 
-    def routes(self, output: Any, rows: int) -> list[Route]:
-        """What was found."""
-        return self._found
+    def _with_facts(self, chats: Sequence[Chat], found: Sequence[Route]) -> list[Chat]:
+        facts = {edit.id: edit for edit in self._edits}
+        return [
+            self._word(chat, facts[str(route.edit_id)]) if route.fired else chat
+            for chat, route in zip(chats, found, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a [`Prefill`]."""
+
+    logits: torch.Tensor
+    route: Route | None = None

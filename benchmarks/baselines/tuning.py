@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import fmean, harmonic_mean
+from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -74,24 +75,24 @@ class TuningSet:
         shares |= {name: figures.identical.value for name, figures in report.locality.items()}
         return {**shares, "balance": balance(shares)}
 
-    def best_threshold(self, nearest: Mapping[str, Sequence[Nearest]]) -> tuple[float, float]:
-        """The threshold that gives the best balance if each probe gets its nearest edit where that scores above it.
+    def best_threshold(self, nearest: Mapping[str, Sequence[Nearest]]) -> tuple[float, dict[str, float]]:
+        """The best threshold, if each probe gets its nearest edit where that scores above it.
 
         Args:
             nearest: By the name of the set, in the order of its probes.
 
         Returns:
-            Threshold and balance.
+            The threshold, and the shares of the sets that would be treated as they should be, with their `balance`.
         """
         scores = sorted({match.score for matches in nearest.values() for match in matches})
         # In the middle between two scores, where the next sample of prompts is least likely to be cut.
         thresholds = [(low + high) / 2 for low, high in pairwise(scores)] or scores
-        balances = [balance(self._routed(nearest, threshold)) for threshold in thresholds]
-        best = max(range(len(thresholds)), key=lambda number: balances[number])
-        return thresholds[best], balances[best]
+        tried = [{"threshold": threshold, **self._routed(nearest, threshold)} for threshold in thresholds]
+        shares = dict(best_of(tried))
+        return shares.pop("threshold"), shares
 
     def _routed(self, nearest: Mapping[str, Sequence[Nearest]], threshold: float) -> dict[str, float]:
-        return {
+        shares = {
             name: fmean(
                 (match.score > threshold and match.edit_id == probe.edit_id)
                 if name in TARGET_SETS
@@ -100,14 +101,23 @@ class TuningSet:
             )
             for name, matches in nearest.items()
         }
+        return {**shares, "balance": balance(shares)}
 
 
 def balance(shares: Mapping[str, float]) -> float:
-    """Harmonic mean of reliability, generality, locality, and hard locality (itself the mean of its sets), as in the literature:
-    a method that does nothing, or spares nothing, gets nothing."""
+    """Mean of reliability, generality, locality, and hard locality (itself the mean of its sets)."""
     hard = [shares[name] for name in sorted(HARD_NEGATIVES) if name in shares]
     parts = [shares[name] for name in ("prompts", "rephrases", "unrelated") if name in shares]
-    return harmonic_mean([*parts, fmean(hard)] if hard else parts)
+    return fmean([*parts, fmean(hard)] if hard else parts)
+
+
+def best_of(tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What has the best balance of those whose edits hold: whose reliability is at least 0.9 of the highest.
+
+    Without that, the best way to spare everything would be to edit nothing. Of equals, the first is taken.
+    """
+    enough = 0.9 * max(figures["prompts"] for figures in tried)
+    return max((figures for figures in tried if figures["prompts"] >= enough), key=lambda figures: figures["balance"])
 
 
 def spread(items: Sequence, most: int) -> list:

@@ -84,11 +84,12 @@ def _recorded(reader: "EditPackReader") -> list[dict[str, Any]]:
 
 
 def _sizes(reader: "EditPackReader") -> dict[str, int]:
-    from ..modeling.edit_pack_scen_llama import FACTS_NAME, ROUTER_NAME
+    from ..modeling.edit_pack_scen_llama import FACTS_NAME, ROUTER_NAME, SPACE_NAME
 
     shards = reader.manifest["shards"]
     sizes = {part: sum(shard[part]["size"] for shard in shards) for part in ("experts", "neurons")}
-    sizes["router"] = reader.locate(ROUTER_NAME).stat().st_size
+    router = [name for name in (ROUTER_NAME, SPACE_NAME) if name in reader.file_names]
+    sizes["router"] = sum(reader.locate(name).stat().st_size for name in router)
     sizes["facts"] = reader.locate(FACTS_NAME).stat().st_size
     if Path(reader.source).is_dir():
         everything = sum(path.stat().st_size for path in Path(reader.source).rglob("*") if path.is_file())

@@ -18,7 +18,6 @@ import torch
 from ..batches import in_batches
 from ..errors import EditError
 from ..modeling import Route, SCENLlamaForCausalLM
-from ..modeling.edit_pack_scen_llama import FACTS_NAME, MANIFEST_NAME, ROUTER_NAME
 from ..prompts import encode_chat, encode_prompt, encode_target, has_chat_template, pad_id_of, pad_left
 
 
@@ -288,7 +287,7 @@ class SCENAnswerer(ModelAnswerer):
         # The manifest and the router hold checksums of all that is not read here.
         digest = sha256()
         for pack in self.model.edit_packs.values():
-            for name in ("config.json", MANIFEST_NAME, ROUTER_NAME, FACTS_NAME):
+            for name in sorted({"config.json", *pack.file_names} - set(pack.shard_names)):
                 digest.update(sha256(pack.locate(name).read_bytes()).digest())
         dtype = str(self.model.dtype).removeprefix("torch.")
         return f"{self._identity} {digest.hexdigest()} in {dtype} on {self.model.device.type}"
