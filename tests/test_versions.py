@@ -514,6 +514,14 @@ def test_diff_prints_every_kind_of_change(newest, scen, tiny_base_folder):
     ]
 
 
+def test_commands_open_a_version(scen, newest):
+    code, output = scen("inspect", f"{REPO}@v1.0.0")
+    assert code == 0
+    assert "3 edits in 1 shard" in output
+    assert "6 edits" not in output
+    assert scen("inspect", f"{REPO}@v9")[0] == 1
+
+
 def test_commands_withdraw_go_back_and_list(scen, api):
     code, output = scen("yank", f"{REPO}@v2.0.0", "--reason", "names the wrong mayor")
     assert code == 0

@@ -76,7 +76,7 @@ def scen(
       scen remove facts capital-of-burkina-faso
 
     MODEL is a folder or a Hub id of a Llama, or smollm2-135m-instruct for the small one that comes in a wheel. PACK is
-    a folder or a Hub repository. With SCEN_DEBUG=1 in the environment errors come with their traceback.
+    a folder or a Hub repository, OWNER/NAME or OWNER/NAME@REVISION. With SCEN_DEBUG=1 in the environment errors come with their traceback.
     """
 
 

@@ -181,11 +181,22 @@ def check_place(place: str, what: str) -> None:
         )
 
 
+def pack_place(pack: str) -> tuple[str, str | None]:
+    """Split `OWNER/NAME@REVISION`; a folder, or a name without revision, is all of it.
+
+    Raises:
+        EditPackError: If no pack can be there.
+    """
+    place, _, revision = (pack, "", "") if Path(pack).exists() else pack.partition("@")
+    check_place(place, "edit pack")
+    return place, revision or None
+
+
 def load_edited(pack: str, base_model: str | None = None) -> "tuple[SCENLlamaForCausalLM, PreTrainedTokenizerBase]":
     """Load a pack with its base model, as users load it, on the best device at hand.
 
     Args:
-        pack: Folder or Hub repository.
+        pack: Folder or Hub repository, with `@REVISION` or without.
         base_model: Folder or Hub id of the base weights, where the one named by the pack is not at hand.
 
     Raises:
@@ -197,15 +208,16 @@ def load_edited(pack: str, base_model: str | None = None) -> "tuple[SCENLlamaFor
     from ..errors import EditPackError
     from ..modeling import EditPackReader, SCENLlamaForCausalLM
 
-    check_place(pack, "edit pack")
+    place, revision = pack_place(pack)
     if base_model is not None and base_model != EMBEDDED_BASE:
         check_place(base_model, "base model")
-    if base_model is None and EditPackReader(pack).config.base_model_name_or_path == EMBEDDED_BASE:
+    reader = EditPackReader(place, revision=revision)
+    if base_model is None and reader.config.base_model_name_or_path == EMBEDDED_BASE:
         base_model = EMBEDDED_BASE
     weights = None if base_model is None else resolve_base(base_model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(pack)
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision)
     except (OSError, ValueError, TypeError) as error:
         raise EditPackError(f"{pack} has no usable tokenizer: {error}") from error
-    model = SCENLlamaForCausalLM.from_pretrained(pack, base_model=weights)
+    model = SCENLlamaForCausalLM.from_pretrained(place, base_model=weights, revision=revision)
     return model.to(choose_device()).eval(), tokenizer

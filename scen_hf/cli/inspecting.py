@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .console import check_place, console, plural, print_facts, quiet_libraries, rows, size, text
+from .console import console, pack_place, plural, print_facts, quiet_libraries, rows, size, text
 
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def inspect_pack(
     from ..errors import EditPackError
     from ..modeling import EditPackReader
 
-    check_place(pack, "edit pack")
-    reader = EditPackReader(pack)
+    place, revision = pack_place(pack)
+    reader = EditPackReader(place, revision=revision)
     edits = [Edit.from_dict(reader.fact(n), f"{reader.source}, edit {n + 1}") for n in range(len(reader))]
     facts = _describe(reader)
     if as_json:

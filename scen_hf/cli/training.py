@@ -89,7 +89,9 @@ def train_edits(
     ] = None,
     language: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Language of the facts, as en, for its card; repeatable.", show_default=False),
+        typer.Option(
+            metavar="CODE", help="Language of the facts, as en, for its card; repeatable.", show_default=False
+        ),
     ] = None,
     dataset: Annotated[
         list[str] | None,
