@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from baselines import METHODS, Edited, Method, RememberedAnswerer, TuningSet, spread
 from baselines.ours import Scen, attached
@@ -52,6 +52,8 @@ from scen_hf.evaluation import (
 from scen_hf.evaluation.report import trade_off
 
 
+M = TypeVar("M", bound=Method)
+
 RESULTS = Path(__file__).parent / "results"
 # Longer than any target of the sets; what two models have not said differently by then counts as the same answer.
 DECODING = Decoding(max_new_tokens=20)
@@ -69,6 +71,7 @@ class Bounds:
         edits: So many zsRE edits of each half.
         counterfact_edits, wikibio_edits: So many of these.
         tuning_edits: What has to be trained for each setting is searched on so many.
+        unrelated: So many unrelated questions of each half.
         probes: So many of each hard set, and of each set against the number of edits.
         beam_probes: So many of each set for the paper's decoding, beam search over 50 tokens.
         texts: So many accurate and web texts.
@@ -78,12 +81,13 @@ class Bounds:
     counterfact_edits: int = 100
     wikibio_edits: int = 60
     tuning_edits: int = 32
-    probes: int = 150
-    beam_probes: int = 48
+    unrelated: int = 200
+    probes: int = 100
+    beam_probes: int = 32
     texts: int = 60
 
 
-QUICK = Bounds(16, 8, 4, 8, 16, 4, 4)
+QUICK = Bounds(16, 8, 4, 8, 16, 8, 4, 4)
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ class Data:
             report[: bounds.edits],
             counterfact[: bounds.counterfact_edits],
             others,
-            unrelated[1::2],
-            unrelated[::2],
+            spread(unrelated[1::2], bounds.unrelated),
+            spread(unrelated[::2], bounds.unrelated),
             load_edits(wikibio, limit=bounds.wikibio_edits) if wikibio else [],
             load_edits(accurate, limit=bounds.texts) if accurate else [],
             load_texts(web, limit=bounds.texts) if web else [],
@@ -181,7 +185,7 @@ class Comparison:
             start = time.perf_counter()
             with method.edited(self.model, self.tokenizer, mine, self._settings(method)) as edited:
                 cost = _cost(edited, mine, time.perf_counter() - start)
-                self.parts.put({**cost, **self._figures(edited, mine, others)}, name, method.name)
+                self.parts.put({**cost, **self._figures(edited, mine, others, name == "zsre")}, name, method.name)
 
     def compare_sizes(self, methods: Sequence[Scen]) -> None:
         """Figures of packs of the first 1, 10, 100 ... edits; those of the report half are the method's part in the comparison.
@@ -202,7 +206,7 @@ class Comparison:
                     sizes[size], _ = self._measured(edited, few, DECODING)
                     if size == len(report):
                         cost = _cost(edited, report, seconds * len(report) / len(edits))
-                        figures = {**cost, **self._figures(edited, report, self.data.tuning)}
+                        figures = {**cost, **self._figures(edited, report, self.data.tuning, True)}
                         self.parts.put(figures, "zsre", method.name)
             self.parts.put(sizes, "sizes", method.name)
 
@@ -214,29 +218,30 @@ class Comparison:
                 figures = measure_perplexity(edited.answerer, self.base, passages)
             self.parts.put({name: found.to_dict() for name, found in figures.items()}, "hallucination", method.name)
 
-    def _missing(self, part: str, methods: Sequence[Method]) -> list[Method]:
+    def _missing(self, part: str, methods: Sequence[M]) -> list[M]:
         missing = [method for method in methods if self.parts.get(part, method.name) is None]
         for method in methods:
             print(f"{part}: {method.title}: {'to do' if method in missing else 'there already'}", flush=True)
         return missing
 
     def _settings(self, method: Method) -> dict[str, Any]:
-        return self.parts.get("tuning", method.name)["settings"]
+        return self.parts.get("tuning", method.name, "settings") or {}
 
     # ------------------------------------------------------------------- figures
 
-    def _figures(self, edited: Edited, edits: Sequence[Edit], others: Sequence[Edit]) -> dict[str, Any]:
-        """Greedy answers to all sets, and the paper's decoding on a few probes of those of the literature."""
+    def _figures(
+        self, edited: Edited, edits: Sequence[Edit], others: Sequence[Edit], paper_decoding: bool
+    ) -> dict[str, Any]:
+        """Greedy answers to all sets and, where asked for, the paper's decoding on a few probes of the literature's sets."""
         sets = {name: probes for name, probes in self._sets(edits, others).items() if probes}
-        whole = ("prompts", "rephrases", "completions", "unrelated")
-        greedy = {name: p if name in whole else spread(p, self.bounds.probes) for name, p in sets.items()}
-        paper = {name: spread(sets[name], self.bounds.beam_probes) for name in whole if name in sets}
+        literature = ("prompts", "rephrases", "completions", "unrelated")
+        greedy = {name: p if name in literature else spread(p, self.bounds.probes) for name, p in sets.items()}
         shares, found = self._measured(edited, greedy, DECODING)
-        return {
-            "greedy": shares,
-            "paper_decoding": self._measured(edited, paper, PAPER_DECODING)[0],
-            "trade_off": trade_offs(found),
-        }
+        figures = {"greedy": shares, "trade_off": trade_offs(found)}
+        if paper_decoding:
+            few = {name: spread(sets[name], self.bounds.beam_probes) for name in literature if name in sets}
+            figures["paper_decoding"], _ = self._measured(edited, few, PAPER_DECODING)
+        return figures
 
     def _sets(
         self, edits: Sequence[Edit], others: Sequence[Edit], all_edits: Sequence[Edit] = ()
@@ -256,7 +261,8 @@ class Comparison:
         """Shares by set as JSON can hold them, and the report they are from."""
         outcomes = measure(edited.answerer, self.base, sets, decoding=decoding, lean=LEAN)
         found = summarise(sets, outcomes)
-        shares = {name: of_set.to_dict() for name, of_set in {**found.targets, **found.locality}.items()}
+        shares = {name: targets.to_dict() for name, targets in found.targets.items()}
+        shares |= {name: locality.to_dict() for name, locality in found.locality.items()}
         for name in found.targets:
             shares[name]["mentioned"] = mentioned(sets[name], outcomes[name]).to_dict()
         return shares, found

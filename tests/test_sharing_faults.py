@@ -68,7 +68,9 @@ def pull(at_hub, tmp_path):
 
 
 def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """All files but the card, which names the repository when it is pushed."""
+    files = (path for path in folder.iterdir() if path.is_file() and path.name != "README.md")
+    return {path.name: path.read_bytes() for path in files}
 
 
 def remove_edit(folder, id="edit-0"):

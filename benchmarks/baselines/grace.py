@@ -58,7 +58,7 @@ class Grace(Method):
             name: read_last_tokens(model, tokenizer, [probe.messages for probe in probes], layers)
             for name, probes in many.sets.items()
         }
-        routed = []
+        routed: list[Settings] = []
         for number, layer in enumerate(layers):
             nearest = {
                 name: nearest_by_row(-torch.cdist(states[number], keys[number]), many.edits)
@@ -66,7 +66,7 @@ class Grace(Method):
             }
             threshold, shares = many.best_threshold(nearest)
             routed.append({"settings": {"layer": layer, "radius": -threshold}, **shares})
-        asked = []
+        asked: list[Settings] = []
         places = sorted(routed, key=lambda figures: -figures["balance"])[: self.PLACES]
         for place, (learning_rate, whole_answer) in product(places, self.TRAINED):
             settings = {**place["settings"], "learning_rate": learning_rate, "whole_answer": whole_answer}
@@ -106,8 +106,12 @@ class Grace(Method):
         values: dict[int, TrainedExpert] = {}
 
         def train(numbers: list[int]) -> None:
-            batch = ([part[number] for number in numbers] for part in (prompts, targets))
-            trainer.train(*batch, numbers, lambda row, value: values.update({numbers[row]: value}))
+            trainer.train(
+                [prompts[number] for number in numbers],
+                [targets[number] for number in numbers],
+                numbers,
+                lambda row, value: values.update({numbers[row]: value}),
+            )
 
         in_batches(train, sorted(range(len(edits)), key=lambda number: len(targets[number])), BATCH)
         return [values[number] for number in range(len(edits))]

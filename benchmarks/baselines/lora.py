@@ -57,7 +57,7 @@ class OneLoRA(Method):
         first, rank, training = settings["first_layer"], settings["rank"], dict(settings)
         del training["first_layer"], training["rank"]
         depth = model.config.num_hidden_layers
-        adapted = get_peft_model(model, lora_config(rank, [*ATTENTION, *MLP], range(first, depth)))
+        adapted: Any = get_peft_model(model, lora_config(rank, [*ATTENTION, *MLP], range(first, depth)))
         try:
             upper = UpperLayers(model, tokenizer, first)
             parameters = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
@@ -105,7 +105,7 @@ class LoRAPerEdit(Method):
         names = {edit.id: f"edit-{number}" for number, edit in enumerate(edits)}
         # Before there are adapters, the model under them is the base model.
         examples = UpperLayers(model, tokenizer, layer).read(edits)
-        adapted = get_peft_model(model, config, adapter_name=names[edits[0].id])
+        adapted: Any = get_peft_model(model, config, adapter_name=names[edits[0].id])
         try:
             upper, steps, sizes = UpperLayers(model, tokenizer, layer), [], []
             for number, edit in enumerate(edits):
@@ -154,7 +154,8 @@ class OracleAnswerer(ModelAnswerer):
     routed = True
 
     def __init__(self, model: PeftModel, tokenizer, identity: str, oracle: dict[str, str], adapters: dict[str, str]):
-        super().__init__(_MixedBatch(model), tokenizer, identity)
+        mixed: Any = _MixedBatch(model)
+        super().__init__(mixed, tokenizer, identity)
         self._oracle, self._adapters = oracle, adapters
         self._asked: list[str | None] = []
 

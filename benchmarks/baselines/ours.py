@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 from scen_hf import Edit, EditPack, SCENTrainer, SCENTrainingConfig
 from scen_hf.evaluation import SCENAnswerer
@@ -23,7 +24,7 @@ class Scen(Method):
     name = "scen"
     title = "scen_hf"
     about = 'The default, `method="scen"`. Nothing is tuned here; the defaults were chosen in development on the tuning half.'
-    method = "scen"
+    method: Literal["scen", "paper"] = "scen"
 
     def tune(self, model, tokenizer, few: TuningSet, many: TuningSet) -> Tuned:
         """The defaults."""
@@ -51,7 +52,7 @@ class Paper(Scen):
         '`method="paper"`. Tuned: layer, learning rate and steps of the neurons, and threshold, by which prompts find the right '
         "neuron; then the learning rate of the experts, by how many edits are learned. The published settings are among those tried."
     )
-    method = "paper"
+    method: Literal["scen", "paper"] = "paper"
 
     # Layers as shares of the depth. The published settings come first: of equals, the first is taken.
     LAYERS, NEURON_LEARNING_RATES, NEURON_STEPS = (20 / 32, 0.8, 0.9), (1e-4, 1e-3, 3e-3), (20, 200, 1000)
@@ -83,10 +84,10 @@ class Paper(Scen):
                 "threshold": threshold,
             }
             routed.append({"settings": settings, **shares})
-        neurons = Tuned.best_of(routed).settings
+        place = Tuned.best_of(routed).settings
         learned = []
         for learning_rate in self.LEARNING_RATES:
-            settings = {**neurons, "learning_rate": learning_rate}
+            settings = {**place, "learning_rate": learning_rate}
             pack = self.train(model, tokenizer, few.edits, settings)
             learned.append({"settings": settings, "learned": pack.report["converged"]})
         best = max(learned, key=lambda figures: figures["learned"])
@@ -103,7 +104,7 @@ def attached(model, tokenizer, pack: EditPack) -> Iterator[Edited]:
         kept = sum(path.stat().st_size for kind in ("neurons", "experts") for path in folder.glob(f"{kind}-*"))
         model.load_edit_pack(folder)
         try:
-            trained = {name: pack.report[name] for name in ("converged", "mean_steps") if name in pack.report}
+            trained = {name: found for name, found in pack.report.items() if name in ("converged", "mean_steps")}
             thaw(model)
             yield Edited(SCENAnswerer(model, tokenizer), kept, trained)
         finally:

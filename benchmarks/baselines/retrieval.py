@@ -91,21 +91,21 @@ class Space:
     """How hidden states become the unit vectors that are compared.
 
     Args:
-        mean, projection: Of a whitening; without one, states are compared as they are.
+        whitening: Mean and projection; without them, states are compared as they are.
     """
 
-    mean: torch.Tensor | None = None
-    projection: torch.Tensor | None = None
+    whitening: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @classmethod
     def of(cls, states: torch.Tensor) -> Space:
         """Whitens such states."""
-        return cls(*fit_whitening(states, states.shape[1]))
+        return cls(fit_whitening(states, states.shape[1]))
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """`(rows, hidden_size)` to unit vectors `(rows, size)`."""
-        if self.mean is not None:
-            states = (states - self.mean) @ self.projection
+        if self.whitening is not None:
+            mean, projection = self.whitening
+            states = (states - mean) @ projection
         return functional.normalize(states, dim=-1)
 
 
