@@ -146,11 +146,12 @@ def test_best_threshold_lies_between_what_should_fire_and_what_should_not():
     asked = [Probe(tuple(chat(edit.prompt)), edit.target, edit.id) for edit in edits]
     sets = {"prompts": asked, "unrelated": [Probe(tuple(chat("Why?")))]}
     on = TuningSet(edits, sets, base=None, decoding=Decoding())
-    found = {"prompts": [Nearest("one", 0.9), Nearest("two", 0.8)], "unrelated": [Nearest("two", 0.4)]}
+    one, two = edits
+    found = {"prompts": [Nearest(one, 0.9), Nearest(two, 0.8)], "unrelated": [Nearest(two, 0.4)]}
     threshold, shares = on.best_threshold(found)
     assert threshold == pytest.approx(0.6)
     assert shares == {"prompts": 1.0, "unrelated": 1.0, "balance": 1.0}
-    wrong = {**found, "prompts": [Nearest("two", 0.9), Nearest("two", 0.8)]}
+    wrong = {**found, "prompts": [Nearest(two, 0.9), Nearest(two, 0.8)]}
     assert on.best_threshold(wrong)[1]["balance"] == pytest.approx(0.75)
 
 

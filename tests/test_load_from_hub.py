@@ -267,3 +267,22 @@ def test_the_same_offline(by_name):
     online, offline = by_name["online"], by_name["offline"]
     for part in ("v1", "base", "main", "again", "module", "prefetched", "base commits"):
         assert offline[part] == online[part]
+
+
+@pytest.mark.slow
+def test_try_opens_a_version_and_prefetches(by_name, hub, tmp_path):
+    env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": TOKEN}
+    command = [
+        sys.executable,
+        "-c",
+        "from scen_hf.cli import main; main()",
+        "try",
+        f"{REPO}@v1.0.0",
+        FRANCE,
+        "--prefetch",
+    ]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "none fired" in run.stdout
+    experts = {path.name for path in tmp_path.glob("hub/models--ann--facts/snapshots/*/experts-*")}
+    assert len(experts) == 2

@@ -30,7 +30,7 @@ from scen_hf.prompts import encode_prompt, encode_target
 
 from .method import Edited, Method, Settings, Tuned
 from .states import BATCH, question, read_last_tokens
-from .tuning import TuningSet, nearest_by_row
+from .tuning import TuningSet, best_of
 
 
 class Grace(Method):
@@ -39,19 +39,19 @@ class Grace(Method):
     name = "grace"
     title = "GRACE"
     about = (
-        "A codebook of keys, values and radii at one `down_proj`. Tuned: layer and initial radius, by which prompts fall "
-        "within reach of the right key; then learning rate, and whether a value stands for the last prompt token alone or for all "
+        "A codebook of keys, values and radii at one `down_proj`. Tuned: layer and initial radius, by which prompts a codebook "
+        "of all edits gives the right value; then learning rate, and whether a value stands for the last prompt token alone or for all "
         "tokens of the answer, by whole answers."
     )
 
     # Layers as shares of the depth.
-    LAYERS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
+    LAYERS, RADII = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9), 20
     # Learning rates of the values, and whether they stand for the whole answer; tried in so many layers.
     TRAINED, PLACES = ((1.0, False), (1.0, True), (0.3, True)), 2
     STEPS, STOP_LOSS = 100, 0.05
 
     def tune(self, model, tokenizer, few: TuningSet, many: TuningSet) -> Tuned:
-        """Layer and radius by routing alone, then how values are trained by what is learned there."""
+        """Layer and radius by what the codebook would give, then how values are trained by whole answers."""
         layers = [round(share * model.config.num_hidden_layers) for share in self.LAYERS]
         keys = read_last_tokens(model, tokenizer, [question(edit.prompt) for edit in many.edits], layers)
         probed = {
@@ -60,12 +60,15 @@ class Grace(Method):
         }
         routed: list[Settings] = []
         for number, layer in enumerate(layers):
-            nearest = {
-                name: nearest_by_row(-torch.cdist(states[number], keys[number]), many.edits)
-                for name, states in probed.items()
-            }
-            threshold, shares = many.best_threshold(nearest)
-            routed.append({"settings": {"layer": layer, "radius": -threshold}, **shares})
+            tried = []
+            for radius in self._radii(keys[number], torch.cat([states[number] for states in probed.values()])):
+                codebook = Codebook(radius)
+                for edit, key in zip(many.edits, keys[number], strict=True):
+                    codebook.add(edit, key, key)
+                lookup = Lookup(codebook.entries, whole_answer=False)
+                given = {name: lookup.edits_for(states[number]) for name, states in probed.items()}
+                tried.append({"settings": {"layer": layer, "radius": radius}, **many.shares(given)})
+            routed.append(best_of(tried))
         asked: list[Settings] = []
         places = sorted(routed, key=lambda figures: -figures["balance"])[: self.PLACES]
         for place, (learning_rate, whole_answer) in product(places, self.TRAINED):
@@ -88,6 +91,12 @@ class Grace(Method):
             answerer = GraceAnswerer(model, tokenizer, f"{self.name} {settings}", lookup)
             learned = sum(value.converged for value in trained) / len(edits)
             yield Edited(answerer, codebook.bytes, {"learned": learned, "keys": len(codebook.entries)})
+
+    def _radii(self, keys: torch.Tensor, inputs: torch.Tensor) -> list[float]:
+        """Initial radii to be tried: evenly spread over how far prompts are from their nearest key."""
+        distances = torch.cdist(inputs, keys).amin(1)
+        shares = torch.linspace(0, 1, self.RADII + 2)[1:-1]
+        return distances.quantile(shares).tolist()
 
     def _values(self, model, tokenizer, edits: Sequence[Edit], settings: Settings) -> list[TrainedExpert]:
         model.requires_grad_(False)
@@ -224,7 +233,7 @@ class Lookup:
     def __call__(self, module: nn.Module, args: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
         """Behind `down_proj`: its output, with values in place of it where a key is near."""
         if self._prompt:
-            self.distance, self.nearest = torch.cdist(args[0][:, -1].float(), self.keys).min(1)
+            self.look_up(args[0][:, -1].float())
         elif not self.whole_answer:
             return output
         value = self.values[self.nearest].to(output.dtype)[:, None]
@@ -232,6 +241,16 @@ class Lookup:
         if not self._prompt:
             return torch.where(fired, value, output)
         return torch.cat([output[:, :-1], torch.where(fired, value, output[:, -1:])], dim=1)
+
+    def look_up(self, inputs: torch.Tensor) -> None:
+        """Find the nearest key of each input, `(batch, intermediate_size)`."""
+        self.distance, self.nearest = torch.cdist(inputs, self.keys).min(1)
+
+    def edits_for(self, inputs: torch.Tensor) -> list[Edit | None]:
+        """The edit whose value each input gets, if any."""
+        self.look_up(inputs)
+        found = zip(self.fired.tolist(), self.nearest.tolist(), strict=True)
+        return [self.edits[number] if fired else None for fired, number in found]
 
     @property
     def fired(self) -> torch.Tensor:

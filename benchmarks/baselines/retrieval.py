@@ -203,7 +203,7 @@ class RetrievalAnswerer(ModelAnswerer):
 
     def _find(self, chats: Sequence[Chat]) -> list[Route]:
         return [
-            Route(match.score > self._threshold, match.edit_id, score=match.score, threshold=self._threshold)
+            Route(match.score > self._threshold, match.edit.id, score=match.score, threshold=self._threshold)
             for match in nearest_by_row(self._embed(chats) @ self.facts.T, self._edits)
         ]
 

@@ -28,7 +28,7 @@ from scen_hf.evaluation import (
 class Nearest:
     """The edit that comes closest to a probe, whatever the threshold."""
 
-    edit_id: str | None
+    edit: Edit
     score: float
 
 
@@ -87,19 +87,30 @@ class TuningSet:
         scores = sorted({match.score for matches in nearest.values() for match in matches})
         # In the middle between two scores, where the next sample of prompts is least likely to be cut.
         thresholds = [(low + high) / 2 for low, high in pairwise(scores)] or scores
-        tried = [{"threshold": threshold, **self._routed(nearest, threshold)} for threshold in thresholds]
-        shares = dict(best_of(tried))
-        return shares.pop("threshold"), shares
+        tried = []
+        for threshold in thresholds:
+            given = {
+                name: [match.edit if match.score > threshold else None for match in matches]
+                for name, matches in nearest.items()
+            }
+            tried.append({"threshold": threshold, **self.shares(given)})
+        best = dict(best_of(tried))
+        return best.pop("threshold"), best
 
-    def _routed(self, nearest: Mapping[str, Sequence[Nearest]], threshold: float) -> dict[str, float]:
+    def shares(self, given: Mapping[str, Sequence[Edit | None]]) -> dict[str, float]:
+        """Shares of the sets that would be treated as they should be, with their `balance`, by what each probe is given.
+
+        An edit with the target that is wanted is as good as the probe's own.
+
+        Args:
+            given: The edit that takes part in the answer to each probe, by the name of the set, in the order of its probes.
+        """
         shares = {
             name: fmean(
-                (match.score > threshold and match.edit_id == probe.edit_id)
-                if name in TARGET_SETS
-                else match.score <= threshold
-                for probe, match in zip(self.sets[name], matches, strict=True)
+                (edit is not None and edit.target == probe.target) if name in TARGET_SETS else edit is None
+                for probe, edit in zip(self.sets[name], edits, strict=True)
             )
-            for name, matches in nearest.items()
+            for name, edits in given.items()
         }
         return {**shares, "balance": balance(shares)}
 
@@ -131,6 +142,6 @@ def nearest_by_row(scores: torch.Tensor, edits: Sequence[Edit]) -> list[Nearest]
     """Per row of `(probes, edits)` scores, the edit with the highest."""
     best = scores.max(1)
     return [
-        Nearest(edits[number].id, score)
+        Nearest(edits[number], score)
         for number, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]

@@ -192,12 +192,15 @@ def pack_place(pack: str) -> tuple[str, str | None]:
     return place, revision or None
 
 
-def load_edited(pack: str, base_model: str | None = None) -> "tuple[SCENLlamaForCausalLM, PreTrainedTokenizerBase]":
+def load_edited(
+    pack: str, base_model: str | None = None, *, prefetch: bool = False
+) -> "tuple[SCENLlamaForCausalLM, PreTrainedTokenizerBase]":
     """Load a pack with its base model, as users load it, on the best device at hand.
 
     Args:
         pack: Folder or Hub repository, with `@REVISION` or without.
         base_model: Folder or Hub id of the base weights, where the one named by the pack is not at hand.
+        prefetch: Download all experts at once.
 
     Raises:
         EditPackError: If the pack or its base cannot be loaded.
@@ -219,5 +222,5 @@ def load_edited(pack: str, base_model: str | None = None) -> "tuple[SCENLlamaFor
         tokenizer = AutoTokenizer.from_pretrained(place, revision=revision)
     except (OSError, ValueError, TypeError) as error:
         raise EditPackError(f"{pack} has no usable tokenizer: {error}") from error
-    model = SCENLlamaForCausalLM.from_pretrained(place, base_model=weights, revision=revision)
+    model = SCENLlamaForCausalLM.from_pretrained(place, base_model=weights, revision=revision, prefetch=prefetch)
     return model.to(choose_device()).eval(), tokenizer

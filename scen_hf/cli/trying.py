@@ -29,6 +29,9 @@ def try_prompts(
         typer.Option(metavar="TEXT", help="System prompt in front of each prompt.", show_default=False),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens per answer, at most.")] = 50,
+    prefetch: Annotated[
+        bool, typer.Option("--prefetch", help="Download all experts first, as for use without a network.")
+    ] = False,
 ) -> None:
     """Answer prompts without and with the edits.
 
@@ -38,12 +41,12 @@ def try_prompts(
     Examples:
       scen try facts "What is the capital of Burkina Faso?"
       scen try facts "Who wrote Emma?" "Is Pluto a planet?" --max-new-tokens 20
-      scen try owner/facts "What is the capital of Palau?" --system "Answer in one word."
+      scen try owner/facts@v1.0.0 "What is the capital of Palau?" --system "Answer in one word."
     """
     quiet_libraries()
     from ..evaluation import answer
 
-    model, tokenizer = load_edited(pack, base_model)
+    model, tokenizer = load_edited(pack, base_model, prefetch=prefetch)
     edited = answer(model, tokenizer, prompts, system=system, max_new_tokens=max_new_tokens)
     with model.edits_disabled():
         base = answer(model, tokenizer, prompts, system=system, max_new_tokens=max_new_tokens)
