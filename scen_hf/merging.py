@@ -469,7 +469,7 @@ def _describe(merged: EditPack, packs: Sequence[EditPack]) -> None:
         values = [getattr(card, name) or [] for card in given]
         lists = [[value] if isinstance(value, str) else value for value in values]
         setattr(merged.card_data, name, list(dict.fromkeys(chain.from_iterable(lists))) or None)
-    if len({card.license for card in given}) > 1:
+    if len({card.license for card in given if card.license}) > 1:
         merged.card_data.license = "other"
 
 
