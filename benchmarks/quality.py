@@ -81,9 +81,9 @@ class Bounds:
     counterfact_edits: int = 100
     wikibio_edits: int = 60
     tuning_edits: int = 32
-    unrelated: int = 200
-    probes: int = 100
-    beam_probes: int = 32
+    unrelated: int = 150
+    probes: int = 80
+    beam_probes: int = 24
     texts: int = 60
 
 

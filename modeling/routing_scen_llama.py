@@ -228,6 +228,29 @@ class RouterSpace(nn.Module):
         return torch.where(torch.linalg.vector_norm(states.float(), dim=-1, keepdim=True) > 0, vectors, 0.0)
 
 
+def most_similar(scores: torch.Tensor, count: int, block: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    """The edits with the highest scores of each prompt, as `topk` finds them by sorting several times as much.
+
+    The highest scores lie in those blocks of edits that have the highest maxima: one block for each score that is wanted.
+
+    Args:
+        scores (`torch.Tensor` of shape `(num_edits, batch)`): Score of each edit for each prompt.
+        count (`int`): How many edits to find; fewer where there are fewer.
+        block (`int`, *optional*, defaults to 32): Edits per block.
+
+    Returns:
+        Scores and numbers of the edits, both of shape `(batch, count)`, highest first.
+    """
+    edits, batch = scores.shape
+    if edits <= count * block:
+        return scores.T.topk(min(count, edits), dim=-1)
+    blocks = nn.functional.pad(scores, (0, 0, 0, -edits % block), value=-torch.inf).unflatten(0, (-1, block))
+    chosen = blocks.amax(1).T.topk(count, dim=-1).indices
+    rows = torch.arange(batch, device=scores.device)[:, None]
+    values, places = blocks.permute(2, 0, 1)[rows, chosen].flatten(1).topk(count, dim=-1)
+    return values, chosen.gather(1, places // block) * block + places % block
+
+
 class GatedRouter(nn.Module):
     """The indexing neurons of `method="scen"`: two gates, both of which must open.
 
@@ -237,9 +260,9 @@ class GatedRouter(nn.Module):
 
     *About whom*: each token of the edit's subject looks for its best match among the question's tokens, by the cosine of
     whitened token features of an early layer, and the matches are averaged (late interaction, as in ColBERT,
-    arXiv 2004.12832); of a number every token must be found. A subject is kept in two forms, as it stands in the edit's prompt and at the start of a sentence, where
-    tokenizers spell it differently; the better one counts. It is evaluated for the `CANDIDATES` neurons with the highest
-    scores only.
+    arXiv 2004.12832); of a number every token must be found. A subject is kept in two forms, as it stands in the edit's
+    prompt and at the start of a sentence, where tokenizers spell it differently; the better one counts. It is evaluated
+    for the `CANDIDATES` neurons with the highest scores only.
 
     Args:
         features (`list[FeatureSpec]`): Pooled features of the first gate, concatenated in this order.
@@ -309,8 +332,11 @@ class GatedRouter(nn.Module):
             queries (`torch.Tensor` of shape `(batch, dim)`): Vectors of the questions.
             tokens (`torch.Tensor` of shape `(batch, tokens, token_dim)`): Vectors of their tokens.
         """
-        scores = (queries.to(self.neurons.dtype) @ self.neurons.T).float()
-        score, edits = scores.topk(min(self.CANDIDATES, scores.shape[1]), dim=-1)
+        batch = len(queries)
+        # A product with a few columns takes less than half the time of one with a single column, and of the transposed one.
+        columns = nn.functional.pad(queries, (0, 0, 0, max(8 - batch, 0))).to(self.neurons.dtype).T
+        score, edits = most_similar((self.neurons @ columns)[:, :batch], self.CANDIDATES)
+        score = score.float()
         subject = self.subject_scores(tokens, edits)
         threshold, subject_threshold = self.thresholds[edits], self.subject_thresholds[edits]
         shortfall = torch.maximum(threshold - score, subject_threshold - subject)

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from .edits import Edit
 from .features import PromptReader
 from .generic_questions import template_words
-from .modeling.routing_scen_llama import GatedRouter, RouterSpace, find_spans
+from .modeling.routing_scen_llama import GatedRouter, RouterSpace, find_spans, most_similar
 from .pack import EditPack
 from .prompts import encode_prompt
 from .router_space import OTHER_QUESTIONS, RouterCalibration, RouterSettings
@@ -190,9 +190,9 @@ def find_confusions(pack: EditPack) -> list[Confusion]:
     confusions = []
     for start in range(0, len(edits), 256):
         rows = torch.arange(start, min(start + 256, len(edits)))
-        scores = (router.neurons[rows] @ router.neurons.T).float()
-        scores[torch.arange(len(rows)), rows] = -torch.inf
-        score, others = scores.topk(min(router.CANDIDATES, len(edits)), dim=-1)
+        scores = router.neurons @ router.neurons[rows].T
+        scores[rows, torch.arange(len(rows))] = -torch.inf
+        score, others = most_similar(scores, router.CANDIDATES)
         subject = router.subject_scores(normalize(router.subjects[rows, 0].float(), dim=-1), others)
         fires = (score > router.thresholds[others]) & (subject > router.subject_thresholds[others])
         for row, column in fires.nonzero().tolist():

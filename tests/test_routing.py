@@ -17,7 +17,7 @@ from helpers import (
 from transformers import DynamicCache
 
 from scen_hf import EditPackError, SCENLlamaForCausalLM
-from scen_hf.modeling.routing_scen_llama import FeatureSpec, find_spans
+from scen_hf.modeling.routing_scen_llama import FeatureSpec, find_spans, most_similar
 from scen_hf.prompts import encode_prompt, encode_target, question_markers
 
 
@@ -118,6 +118,16 @@ def test_markers_of_the_real_template(tokenizer):
 def test_feature_that_does_not_exist():
     with pytest.raises(ValueError, match="Not a router feature.*pooling one of"):
         FeatureSpec("median", "mlp_input", 2)
+
+
+@pytest.mark.parametrize("edits", [1, 5, 2048, 2049, 5003])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_most_similar_is_topk(edits, batch):
+    scores = torch.stack([torch.randperm(edits, generator=torch.Generator().manual_seed(n)) for n in range(batch)], 1)
+    values, numbers = most_similar(scores.float(), 64)
+    expected = scores.float().T.topk(min(64, edits))
+    assert torch.equal(values, expected.values)
+    assert torch.equal(numbers, expected.indices)
 
 
 # ------------------------------------------------------- scoring passes, real model
