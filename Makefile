@@ -9,25 +9,22 @@ RESULTS := benchmarks/results
 SCRATCH := build/bench-quick
 
 EDITS = $(DATA)/zsre.jsonl
+COUNTERFACT = $(DATA)/counterfact_questions.jsonl
 UNRELATED = $(DATA)/nq_locality.jsonl
-QUALITY = $(EDITS) $(UNRELATED) --counterfact $(DATA)/counterfact_questions.jsonl \
+QUALITY = $(EDITS) $(UNRELATED) --counterfact $(COUNTERFACT) \
 	--hallucination $(DATA)/wikibio_edit.jsonl $(DATA)/wikibio_accurate.jsonl $(DATA)/openwebtext.jsonl
-# These need no data, and know --quick.
-SPEED := inference_speed loading profiles
 
 .PHONY: bench bench-quick docs need-data
 
 bench: need-data
 	$(PYTHON) benchmarks/quality.py $(QUALITY) --json $(RESULTS)/quality.json
-	$(PYTHON) benchmarks/routing.py $(EDITS) $(DATA)/counterfact_questions.jsonl --unrelated $(UNRELATED) \
-		--json $(RESULTS)/routing.json
-	$(PYTHON) benchmarks/training_speed.py $(EDITS) --json $(RESULTS)/training_speed.json
-	for name in $(SPEED); do $(PYTHON) benchmarks/$$name.py --json $(RESULTS)/$$name.json || exit 1; done
+	$(PYTHON) benchmarks/routing.py $(EDITS) $(COUNTERFACT) --unrelated $(UNRELATED) --json $(RESULTS)/routing.json
+	$(PYTHON) benchmarks/speed.py $(EDITS) $(COUNTERFACT) --results $(RESULTS)
 	$(MAKE) docs
 
 bench-quick: need-data
 	$(PYTHON) benchmarks/quality.py $(QUALITY) --quick --fresh --json $(SCRATCH)/quality.json
-	for name in $(SPEED); do $(PYTHON) benchmarks/$$name.py --quick --json $(SCRATCH)/$$name.json || exit 1; done
+	$(PYTHON) benchmarks/speed.py $(EDITS) --quick --results $(SCRATCH)
 
 docs:
 	$(PYTHON) benchmarks/page.py

@@ -29,6 +29,7 @@ DASH = "–"
 COSTS = {
     "training_speed": "Training",
     "inference_speed": "Inference",
+    "inference_speed_7b": "Inference, shape of a 7B model",
     "loading": "Loading",
     "profiles": "Where the time goes",
 }

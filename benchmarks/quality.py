@@ -18,7 +18,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +25,7 @@ from baselines import METHODS, Edited, Method, RememberedAnswerer, TuningSet, sp
 from baselines.ours import Scen, attached
 from figures import Parts
 from relations import ask_the_same
+from routing import halves_of
 from timing import environment
 
 from scen_hf import Edit, load_base, load_edits
@@ -133,12 +133,9 @@ class Data:
 
 def halves(edits: Sequence[Edit]) -> tuple[list[Edit], list[Edit]]:
     """Edits that name their subject, as in `routing.py`: the tuning half and the report half."""
-    parts: tuple[list[Edit], list[Edit]] = ([], [])
-    for edit in edits:
-        if edit.subject and edit.subject in edit.prompt:
-            # Their neighbours are questions of the unrelated set.
-            parts[sha256(edit.subject.encode()).digest()[-1] % 2].append(replace(edit, neighbours=()))
-    return parts
+    # Their neighbours are questions of the unrelated set.
+    tuning, report = halves_of([replace(edit, neighbours=()) for edit in edits])
+    return tuning, report
 
 
 class Comparison:

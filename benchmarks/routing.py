@@ -7,6 +7,9 @@ with the default settings, and prompts are routed as `generate` routes them. The
 report half is what to go by. Questions of other edits that ask the same thing are rephrases and not counted, see `relations.py`.
 
 The trade-off is that of the first gate's threshold: the same prompts with all thresholds moved by a few steps.
+
+The second gate is compared with plain matching: it opens where the question contains the subject's name, whatever the case. For
+that the edits are also asked with their subjects written in other ways.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
+from baselines import spread
 from figures import report
 from relations import ask_the_same
 
@@ -33,6 +39,26 @@ BATCH = 32
 # Steps by which the thresholds are moved for the trade-off.
 STEPS = (-0.15, -0.12, -0.09, -0.06, -0.03, 0.0, 0.03, 0.06, 0.09, 0.12)
 HALVES = ("tuning half", "report half")
+# All in one pack, so that the subjects without an edit are names of the same kind; with so many prompts of each set at most.
+WHOLE, MOST = "all edits", 1000
+
+
+def misspelled(name: str) -> str:
+    """The name without the third letter of its longest word."""
+    word = max(name.split(), key=len)
+    return name.replace(word, word[:2] + word[3:])
+
+
+# Other ways to write a subject.
+WRITTEN = {
+    "subject in lower case": str.lower,
+    "subject in upper case": str.upper,
+    "subject without one letter": misspelled,
+    "first word of the subject": lambda name: name.split()[0],
+    "last word of the subject": lambda name: name.split()[-1],
+}
+# Only an earlier turn names the subject.
+PRONOUN = "pronoun for the subject, named in an earlier turn"
 
 
 class Reading:
@@ -64,16 +90,61 @@ class Reading:
 
     def rate_now(self) -> Rate:
         """The same with the router's present thresholds."""
+        return self._decided(None)
+
+    def rate_by_names(self, subjects: Sequence[str]) -> Rate:
+        """The same if the second gate opens where the question contains the subject's name.
+
+        Args:
+            subjects: The name of each edit's, in the order of the edits.
+        """
+        return self._decided([name.casefold() for name in subjects])
+
+    def _decided(self, names: Sequence[str] | None) -> Rate:
         outcomes = []
         for numbers, read in self._batches:
-            choice = self._router.decide(*read)
+            with nullcontext() if names is None else self._matching(names, numbers):
+                choice = self._router.decide(*read)
             for number, fired, index in zip(numbers, choice.fired.tolist(), choice.index.tolist(), strict=True):
                 outcomes.append(self._as_it_should(self._probes[number], self._edit_id(index) if fired else None))
         return Rate.of(outcomes)
 
+    def _matching(self, names: Sequence[str], numbers: Sequence[int]):
+        questions = [self._probes[number].prompt.casefold() for number in numbers]
+
+        def contained(tokens: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
+            found = [
+                [names[e] in question for e in row] for question, row in zip(questions, edits.tolist(), strict=True)
+            ]
+            return torch.tensor(found).float()
+
+        return mock.patch.object(self._router, "subject_scores", contained)
+
     @staticmethod
     def _as_it_should(probe: Probe, fired: str | None) -> bool:
         return fired is not None if probe.target is None else fired == probe.edit_id
+
+
+def otherwise_written(edits: Sequence[Edit]) -> dict[str, list[Probe]]:
+    """The edits' prompts with their subjects written in other ways."""
+    sets = {}
+    for name, write in WRITTEN.items():
+        changed = [(edit, edit.prompt.replace(edit.subject, write(edit.subject))) for edit in edits]
+        sets[name] = [_asked(edit, text) for edit, text in changed if text != edit.prompt]
+    sets[PRONOUN] = [
+        _asked(
+            edit,
+            edit.prompt.replace(edit.subject, "it"),
+            {"role": "user", "content": f"I would like to know more about {edit.subject}."},
+            {"role": "assistant", "content": "Gladly! What would you like to know?"},
+        )
+        for edit in edits
+    ]
+    return sets
+
+
+def _asked(edit: Edit, text: str, *before: dict[str, str]) -> Probe:
+    return Probe((*before, {"role": "user", "content": text}), target=edit.target, edit_id=edit.id)
 
 
 def measure(
@@ -82,6 +153,10 @@ def measure(
     """Train a pack of the edits and measure it; `others` are edits that are not in it."""
     model = answerer.model
     sets = prompt_sets(edits, unrelated=unrelated, others=others, hard=True, ask_the_same=ask_the_same)
+    if others:
+        sets |= otherwise_written(edits)
+    else:
+        sets = {name: spread(probes, MOST) for name, probes in sets.items()}
     pack = SCENTrainer(model, answerer.tokenizer).train(edits)
     with tempfile.TemporaryDirectory() as folder:
         pack.save_pretrained(Path(folder) / "pack")
@@ -89,6 +164,9 @@ def measure(
         (reader,) = model._packs.values()
         readings = {name: Reading(answerer, reader, probes) for name, probes in sets.items() if probes}
         model.unload_edit_pack()
+    by_names = {
+        name: reading.rate_by_names([str(edit.subject) for edit in edits]) for name, reading in readings.items()
+    }
     thresholds, trade_off = reader.router.thresholds.clone(), []
     for step in STEPS:
         reader.router.thresholds.copy_(thresholds + step)
@@ -97,8 +175,18 @@ def measure(
         "edits": len(edits),
         "expected": pack.report["expected"],
         "rates": {name: reading.rate().to_dict() for name, reading in readings.items()},
+        "rates_by_names": {name: rate.to_dict() for name, rate in by_names.items()},
         "trade_off": trade_off,
     }
+
+
+def halves_of(edits: Sequence[Edit]) -> tuple[list[Edit], list[Edit]]:
+    """Edits that name their subject: the tuning half and the report half."""
+    halves: tuple[list[Edit], list[Edit]] = ([], [])
+    for edit in edits:
+        if edit.subject and edit.subject in edit.prompt:
+            halves[sha256(edit.subject.encode()).digest()[-1] % 2].append(edit)
+    return halves
 
 
 def main() -> None:
@@ -108,7 +196,7 @@ def main() -> None:
         "--unrelated", required=True, help="questions that no edit is about, as for scen eval --locality"
     )
     parser.add_argument("--base", default=EMBEDDED_BASE)
-    parser.add_argument("--halves", nargs="+", choices=HALVES, default=HALVES)
+    parser.add_argument("--packs", nargs="+", choices=(*HALVES, WHOLE), default=(*HALVES, WHOLE))
     parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
     unrelated = load_locality_prompts(args.unrelated)
@@ -117,15 +205,9 @@ def main() -> None:
     answerer = SCENAnswerer(model, tokenizer)
     figures: dict[str, Any] = {"base": args.base, "sets": {}}
     for file in args.edits:
-        halves: tuple[list[Edit], list[Edit]] = ([], [])
-        for edit in load_edits(file):
-            if edit.subject and edit.subject in edit.prompt:
-                halves[sha256(edit.subject.encode()).digest()[-1] % 2].append(edit)
-        figures["sets"][Path(file).stem] = {
-            half: measure(answerer, edits, others, unrelated)
-            for half, edits, others in zip(HALVES, halves, halves[::-1], strict=True)
-            if half in args.halves
-        }
+        halves = halves_of(load_edits(file))
+        packs = {HALVES[0]: halves, HALVES[1]: halves[::-1], WHOLE: ([*halves[0], *halves[1]], [])}
+        figures["sets"][Path(file).stem] = {name: measure(answerer, *packs[name], unrelated) for name in args.packs}
     report(figures, args.json)
 
 

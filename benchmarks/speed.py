@@ -14,7 +14,20 @@ from pathlib import Path
 
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("training_speed", "inference_speed", "loading", "profiles")
+LARGE = "--shape llama-2-7b"
+# What is written: by which script, with which options, and with which where all is to be quick.
+PARTS = {
+    "training_speed": ("training_speed", "", ""),
+    "inference_speed": ("inference_speed", "", ""),
+    # As many layers as a small machine holds.
+    "inference_speed_7b": (
+        "inference_speed",
+        f"{LARGE} --layers 8 --edits 1 100000 --batches 1 16 --rounds 3 --steps 10",
+        f"{LARGE} --layers 2",
+    ),
+    "loading": ("loading", "", ""),
+    "profiles": ("profiles", "", ""),
+}
 
 
 def main() -> None:
@@ -25,11 +38,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the least that shows it runs; its figures say nothing")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results"), help="where to write the figures")
     args = parser.parse_args()
-    for part in PARTS:
+    for part, (script, options, quick) in PARTS.items():
         # Run from the project's folder, so that the command in the figures is the one to type there.
         edits = [str(path.resolve()) for path in args.edits] if part == "training_speed" else []
-        quick = ["--quick"] if args.quick else []
-        command = [f"benchmarks/{part}.py", *edits, *quick, "--json", f"{args.results}/{part}.json"]
+        chosen = f"{quick} --quick" if args.quick else options
+        command = [f"benchmarks/{script}.py", *edits, *chosen.split(), "--json", f"{args.results}/{part}.json"]
         print(" ".join(["$ python", *command]), file=sys.stderr)
         subprocess.run([sys.executable, *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 

@@ -525,7 +525,7 @@ class EditPackReader:
             transform("token_mean", hidden),
             transform("token_projection", hidden, token_dim),
         )
-        shards = self._neuron_shards({"neurons": (dim,), "subjects": (2, size("subject_tokens"), token_dim)}, floats)
+        shards = self._neuron_shards({"neurons": (dim,), "subjects": (3, size("subject_tokens"), token_dim)}, floats)
         return GatedRouter(
             self._specs,
             self._token_spec,

@@ -260,9 +260,9 @@ class GatedRouter(nn.Module):
 
     *About whom*: each token of the edit's subject looks for its best match among the question's tokens, by the cosine of
     whitened token features of an early layer, and the matches are averaged (late interaction, as in ColBERT,
-    arXiv 2004.12832); of a number every token must be found. A subject is kept in two forms, as it stands in the edit's
-    prompt and at the start of a sentence, where tokenizers spell it differently; the better one counts. It is evaluated
-    for the `CANDIDATES` neurons with the highest scores only.
+    arXiv 2004.12832); of a number every token must be found. A subject is kept in three forms, as it stands in the
+    edit's prompt, at the start of a sentence, and in lower case, as tokenizers spell each differently; the best one
+    counts. It is evaluated for the `CANDIDATES` neurons with the highest scores only.
 
     Args:
         features (`list[FeatureSpec]`): Pooled features of the first gate, concatenated in this order.
@@ -270,7 +270,7 @@ class GatedRouter(nn.Module):
         space ([`RouterSpace`]): The transforms of both.
         neurons (`torch.Tensor` of shape `(num_edits, dim)`): One row per edit.
         thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Score above which the first gate opens.
-        subjects (`torch.Tensor` of shape `(num_edits, 2, subject_tokens, token_dim)`): Token vectors of both forms. Those
+        subjects (`torch.Tensor` of shape `(num_edits, 3, subject_tokens, token_dim)`): Token vectors of its forms. Those
             of numbers have length 2, the others 1; zero rows are padding.
         subject_thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Match above which the second gate opens.
         base_threshold (`torch.Tensor` of shape `(1,)`, float32): What the first thresholds have in common, for edits that are

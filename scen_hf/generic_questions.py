@@ -1,8 +1,10 @@
 """Questions about made-up and well-known things, from the wordings in [`scen_hf.phrasings`].
 
 A router is trained and calibrated on them. They come in groups: one subject, some relations, several wordings of each, so that
-within a group each question has other wordings of itself and other questions about its subject. Some are completions, the
-start of a sentence that states the fact; some stand behind a system prompt or earlier turns. They carry no answers.
+within a group each question has other wordings of itself and other questions about its subject. A few relations are those of
+another kind of thing (where a river was educated), as they tell most clearly that the subject is not all of a question. Some
+questions are completions, the start of a sentence that states the fact; some stand behind a system prompt or earlier turns. They
+carry no answers.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from functools import cache
 from .phrasings import CONVERSATIONS, NAMES, RELATIONS, SYSTEM_PROMPTS, UNRELATED
 
 
-_RELATIONS, _WORDINGS = 6, 3
+# Relations of a group and wordings of each: those of the subject's own kind, and those of other kinds.
+_OWN, _FOREIGN = (12, 3), (4, 2)
 # Shares of questions behind a system prompt of their own, behind earlier turns, and without capital letters.
 _WITH_SYSTEM, _WITH_HISTORY, _LOWER_CASE = 0.15, 0.15, 0.08
 # Share of completions that are turned into another form.
@@ -49,7 +52,7 @@ def fact_questions(groups: int, seed: int = 0) -> list[GenericQuestion]:
     """Groups of questions, the same ones for the same arguments on every machine.
 
     Args:
-        groups: How many groups; a group has up to 18 questions.
+        groups: How many groups; a group has up to 44 questions.
         seed: Selects others.
     """
     rng = random.Random(seed)
@@ -64,15 +67,22 @@ def fact_questions(groups: int, seed: int = 0) -> list[GenericQuestion]:
 
 def _group(rng: random.Random, group: int, kind: str) -> Iterator[GenericQuestion]:
     subject = rng.choice(NAMES[kind])
-    for relation in rng.sample(sorted(RELATIONS[kind]), _RELATIONS):
-        wordings = RELATIONS[kind][relation]
-        for wording in rng.sample(wordings, min(_WORDINGS, len(wordings))):
-            turned = other_completions(wording, kind)
-            chosen = rng.choice(turned) if turned and rng.random() < _TURNED else wording
-            text = chosen.replace("{}", subject)
-            if rng.random() < _LOWER_CASE:
-                text = text.lower()
-            yield GenericQuestion(group, subject, relation, text, _context(rng))
+    own = [(relation, RELATIONS[kind][relation]) for relation in sorted(RELATIONS[kind])]
+    foreign = [
+        (relation, wordings)
+        for other in sorted(RELATIONS)
+        for relation, wordings in RELATIONS[other].items()
+        if relation not in RELATIONS[kind]
+    ]
+    for relations, (count, most) in ((own, _OWN), (foreign, _FOREIGN)):
+        for relation, wordings in rng.sample(relations, count):
+            for wording in rng.sample(wordings, min(most, len(wordings))):
+                turned = other_completions(wording, kind)
+                chosen = rng.choice(turned) if turned and rng.random() < _TURNED else wording
+                text = chosen.replace("{}", subject)
+                if rng.random() < _LOWER_CASE:
+                    text = text.lower()
+                yield GenericQuestion(group, subject, relation, text, _context(rng))
 
 
 def other_completions(wording: str, kind: str) -> list[str]:

@@ -21,7 +21,7 @@ from .generic_questions import template_words
 from .modeling.routing_scen_llama import GatedRouter, RouterSpace, find_spans, most_similar
 from .pack import EditPack
 from .prompts import encode_prompt
-from .router_space import OTHER_QUESTIONS, RouterCalibration, RouterSettings
+from .router_space import AT_START, LOWER_CASE, RouterCalibration, RouterSettings, other_questions
 
 
 # The match of a subject's tokens above which the second gate opens. In development names as alike as two countries' matched up to
@@ -35,8 +35,8 @@ class Neurons:
 
     Args:
         vectors: `(edits, dim)`, of unit length.
-        subjects: `(edits, 2, subject_tokens, token_dim)`: the subject as it stands in the prompt, and at the start of a sentence;
-            of length 2 at numbers, 1 at other tokens, and zero rows where it has fewer.
+        subjects: `(edits, 3, subject_tokens, token_dim)`: the subject as it stands in the prompt, at the start of a sentence, and
+            in lower case; of length 2 at numbers, 1 at other tokens, and zero rows where it has fewer.
         levels: `(edits,)`, mean score of other questions about the edit's subject.
     """
 
@@ -67,32 +67,31 @@ def read_neurons(
     Args:
         reader: Of the base model; `tokenizer` is its tokenizer.
         space: Of the base model, read as `settings` say.
-        edits: The facts. Their prompts, and [`~router_space.OTHER_QUESTIONS`] about their subjects, are run through the model.
+        edits: The facts. Their prompts, and [`~router_space.other_questions`] about their subjects, are run through the model.
     """
     prompts = [encode_prompt(tokenizer, edit.prompt) for edit in edits]
     questions = [question_ids(prompt, reader.question_markers) for prompt in prompts]
     names = [_subject_name(tokenizer, ids, edit.subject) for ids, edit in zip(questions, edits, strict=True)]
-    others = [encode_prompt(tokenizer, other.replace("{}", name)) for name in names for other in OTHER_QUESTIONS]
+    others = [encode_prompt(tokenizer, other) for name in names for other in other_questions(name)]
+    per_edit = len(others) // len(edits)
     pooled, tokens = reader.pooled_and_tokens(
         [*prompts, *others], settings.features, settings.token_feature, "Neurons"
     )
     vectors = space.question_vectors(pooled)
-    vectors, asked = vectors[: len(edits)], vectors[len(edits) :].unflatten(0, (len(edits), len(OTHER_QUESTIONS)))
+    vectors, asked = vectors[: len(edits)], vectors[len(edits) :].unflatten(0, (len(edits), per_edit))
     levels = torch.einsum("nd,nod->no", vectors, asked).mean(1)
     forms = []
     for number, name in enumerate(names):
-        # The first of the other questions begins with the subject.
-        opening = len(edits) + number * len(OTHER_QUESTIONS)
-        where = (
-            (number, questions[number]),
-            (opening, question_ids(others[opening - len(edits)], reader.question_markers)),
-        )
+        where = [(number, questions[number])]
+        for question in (AT_START, LOWER_CASE):
+            other = number * per_edit + question
+            where.append((len(edits) + other, question_ids(others[other], reader.question_markers)))
         for row, ids in where:
             positions = subject_token_positions(tokenizer, ids, name)
             lengths = [2.0 if _is_number(tokenizer, ids[position]) else 1.0 for position in positions]
             forms.append(space.token_vectors(tokens[row])[positions] * torch.tensor(lengths)[:, None])
     subjects = _stacked(forms, settings.subject_tokens)
-    return Neurons(vectors, subjects.unflatten(0, (len(edits), 2)), levels)
+    return Neurons(vectors, subjects.unflatten(0, (len(edits), -1)), levels)
 
 
 def _is_number(tokenizer: PreTrainedTokenizerBase, token: int) -> bool:

@@ -41,19 +41,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-# Asked of each subject to see how close other questions about it come; the first begins with it. They ask for little that an edit
-# may be about.
-OTHER_QUESTIONS = ("{} is famous for what?", "Who started {}?", "Where is {} today?")
+# Asked of each subject to see how close other questions about it come, and how tokenizers spell it elsewhere: the first begins with
+# it, and the second is put in lower case. They ask for little that an edit may be about.
+_OTHER_QUESTIONS = ("{} is famous for what?", "Who started {}?", "Where is {} today?")
+AT_START, LOWER_CASE = 0, 1
 # An edit's threshold rises with the mean score of these by this much.
 LEVEL_WEIGHT = 0.5
 
 # Raised whenever the training below, or the questions it uses, changes what it learns.
-_VERSION = 3
-_GROUPS = 400
+_VERSION = 5
+_GROUPS = 300
 # Questions whose tokens shape the space of the subjects.
 _TOKEN_QUESTIONS = 1500
 _WHITENED, _SHRINKAGE = 256, 0.1
-_STEPS, _GROUPS_PER_STEP, _LEARNING_RATE, _TEMPERATURE, _DROPOUT = 500, 32, 2e-3, 0.1, 0.4
+_STEPS, _GROUPS_PER_STEP, _LEARNING_RATE, _TEMPERATURE, _DROPOUT = 500, 16, 2e-3, 0.1, 0.4
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def train_router_space(
     """Train the spaces and measure them, whatever the cache holds. Arguments as for [`load_router_space`]."""
     questions = fact_questions(_GROUPS, seed)
     subjects = {question.group: question.subject for question in questions}
-    others = [wording.replace("{}", subject) for subject in subjects.values() for wording in OTHER_QUESTIONS]
+    others = [text for subject in subjects.values() for text in other_questions(subject)]
     plain = [GenericQuestion(-1, "", "", text) for text in (*others, *UNRELATED)]
     pooled, tokens = reader.pooled_and_tokens(
         [encode_question(tokenizer, question) for question in (*questions, *plain)],
@@ -201,12 +202,19 @@ def train_router_space(
     held_out = held_out_relations()
     unseen = torch.tensor([question.relation in held_out for question in questions])
     vectors, _ = trained_on(~unseen)
-    levels = vectors[len(questions) : len(questions) + len(others)].unflatten(0, (len(subjects), len(OTHER_QUESTIONS)))
+    levels = vectors[len(questions) : len(questions) + len(others)].unflatten(0, (len(subjects), -1))
     positives, negatives = _scores_within_groups(vectors, questions, unseen, levels)
     vectors, space = trained_on(torch.ones_like(unseen))
     unrelated = [space.token_vectors(states) for states in tokens[len(questions) + len(others) :]]
     padded = torch.nn.utils.rnn.pad_sequence(unrelated, batch_first=True)
     return space, RouterCalibration(positives, negatives, vectors[-len(UNRELATED) :], padded)
+
+
+def other_questions(subject: str) -> list[str]:
+    """Questions about a subject by which the levels of its edits are measured."""
+    questions = [wording.replace("{}", subject) for wording in _OTHER_QUESTIONS]
+    questions[LOWER_CASE] = questions[LOWER_CASE].lower()
+    return questions
 
 
 def encode_question(tokenizer: PreTrainedTokenizerBase, question: GenericQuestion) -> list[int]:
@@ -316,7 +324,7 @@ def _scores_within_groups(
     Args:
         vectors: `(rows, dim)`, of the questions and what comes behind them.
         used: `(questions,)`, which of them to compare.
-        others: `(groups, len(OTHER_QUESTIONS), dim)`, the other questions about each group's subject.
+        others: `(groups, questions, dim)`, the other questions about each group's subject.
 
     Returns:
         The scores of two wordings of one relation, and of two relations.

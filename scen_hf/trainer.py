@@ -64,7 +64,7 @@ class SCENTrainingConfig:
     learning_rate: float = 0.0
     max_steps: int = 0
     stop_loss: float = 0.05
-    false_activation_rate: float = 0.1
+    false_activation_rate: float = 0.08
     neuron_steps: int = 20
     neuron_learning_rate: float = 1e-4
     threshold: float = 0.65

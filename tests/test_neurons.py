@@ -7,6 +7,7 @@ from scen_hf import Edit, EditPack, SCENTrainer, load_base
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
 from scen_hf.generic_questions import fact_questions, other_completions
 from scen_hf.neurons import find_confusions, read_neurons, router_of, subject_token_positions
+from scen_hf.phrasings import NAMES, RELATIONS
 from scen_hf.prompts import encode_prompt
 from scen_hf.router_space import LEVEL_WEIGHT
 
@@ -44,9 +45,17 @@ def test_neurons_have_unit_length_and_numbers_twice_that(trainer, pack):
     read = read_neurons(trainer._reader, trainer.tokenizer, space, trainer.router_settings, [CUP, PALAU])
     assert torch.allclose(read.vectors.norm(dim=-1), torch.ones(2), atol=1e-4)
     lengths = read.subjects.norm(dim=-1).round()
-    assert lengths[0].tolist() == [[2, 2, 2, 2, 1, 1, 1, 1]] * 2
+    as_it_stands, at_start, _ = lengths[0].tolist()
+    assert as_it_stands == at_start == [2, 2, 2, 2, 1, 1, 1, 1]
     assert set(lengths[1].flatten().tolist()) == {0, 1}
     assert torch.allclose(pack.thresholds, pack.router["base_threshold"] + LEVEL_WEIGHT * read.levels, atol=1e-4)
+
+
+def test_subject_in_lower_case_is_the_same_subject(choices):
+    asked = choices(
+        "Who won the 2022 fifa world cup?", "What is the capital of palau?", "What is the capital of nauru?"
+    )
+    assert asked.fired.tolist() == [True, True, False]
 
 
 def test_another_number_is_another_subject(choices):
@@ -111,3 +120,14 @@ def test_generic_questions_are_the_same_on_every_machine():
     assert questions != fact_questions(5, seed=1)
     assert {question.group for question in questions} == set(range(5))
     assert all(len({q.subject for q in questions if q.group == group}) == 1 for group in range(5))
+
+
+def test_generic_questions_of_a_group_ask_for_much_else():
+    """Relations of the subject's own kind, each in several wordings, and some of other kinds."""
+    own = {subject: relations for kind, relations in RELATIONS.items() for subject in NAMES[kind]}
+    questions = fact_questions(5)
+    for group in range(5):
+        asked = {q.relation: q.subject for q in questions if q.group == group}
+        of_its_kind = [relation for relation, subject in asked.items() if relation in own[subject]]
+        assert len(of_its_kind) == 12
+        assert 0 < len(asked) - len(of_its_kind) <= 4

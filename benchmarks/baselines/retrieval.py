@@ -24,7 +24,7 @@ from .tuning import TuningSet, nearest_by_row
 
 
 # Generic questions that the whitening is fitted on, in groups.
-GROUPS = 30
+GROUPS = 12
 
 
 class Retrieval(Method):
