@@ -4,7 +4,8 @@
 
 All contestants share one set of weights in one process, get the same prompts and run in turns, token by token. The base model runs
 twice: how far its ratio to itself is from 1 says how far the other ratios can be trusted. Every row of a batch has an edit of
-its own as long as the pack has that many, and every row fires, but for the contestant of which none does.
+its own as long as the pack has that many; where it has fewer, thresholds are lowered so that every row fires some edit. There is one
+contestant of which none fires.
 
 `--shape llama-2-7b` takes random weights of that shape in place of a checkpoint, `--layers 8` fewer layers of it, where all would
 not fit: routing costs about the same whatever the depth, so that its share of the prefill is then an upper bound.
@@ -109,10 +110,12 @@ def twin(model: SCENLlamaForCausalLM, kind: type[LlamaForCausalLM]) -> LlamaForC
     return other.eval()
 
 
-def with_pack(model: SCENLlamaForCausalLM, pack: Path, threshold: float) -> SCENLlamaForCausalLM:
-    """A twin with a pack attached, all thresholds of which are set to one value."""
+def with_pack(model: SCENLlamaForCausalLM, pack: Path, threshold: float | None = None) -> SCENLlamaForCausalLM:
+    """A twin with a pack attached, all thresholds of which are set to one value if there is one."""
     edited = twin(model, SCENLlamaForCausalLM)
     name = edited.load_edit_pack(pack)
+    if threshold is None:
+        return edited
     for buffer_name, buffer in edited.edit_packs[name].router.named_buffers():
         if buffer_name.endswith("thresholds"):
             buffer.fill_(threshold)
@@ -228,7 +231,7 @@ def main() -> None:
         models["base again", 0] = twin(model, LlamaForCausalLM)
         for count in args.edits:
             pack = write_made_up_pack(seed, Path(folder) / str(count), count)
-            models["edits", count] = with_pack(model, pack, ALWAYS)
+            models["edits", count] = with_pack(model, pack, ALWAYS if count < len(edits) else None)
         models[NONE_FIRES, count] = with_pack(model, pack, NEVER)
         adapters = min(max(args.batches), len(edits))
         models["peft mixed batch", adapters] = with_adapters(

@@ -390,16 +390,57 @@ def routing(figures: Figures) -> list[str]:
         ("Prompts", *halves),
         ((titles[kind], *(percent(of["rates"].get(kind)) for of in halves.values())) for kind in kinds),
     )
-    for half, of in halves.items():
-        if half.endswith("report half"):
-            lines += paragraph(f"The same with all thresholds moved by a step; {half}:")
-            lines += table(
-                ("Step", *(titles[kind] for kind in kinds if kind in of["rates"])),
-                (
-                    (f"{row['step']:+.2f}", *(f"{row[kind]:.1%}" for kind in kinds if kind in of["rates"]))
-                    for row in of["trade_off"]
-                ),
+    reports = {half: of for half, of in halves.items() if half.endswith("report half")}
+    lines += paragraph(
+        "The second gate looks for the subject's tokens by their hidden states. Beside it: what fires if that gate opens where the",
+        "question contains the subject's name, in any case. Subjects are also written in other ways.",
+    )
+    lines += table(
+        ("Prompts", *(f"{half}, {gate}" for half in reports for gate in ("by hidden states", "by name"))),
+        (
+            (
+                titles.get(kind, words(kind)),
+                *(percent(of[rates].get(kind)) for of in reports.values() for rates in ("rates", "rates_by_names")),
             )
+            for kind in dict.fromkeys(kind for of in reports.values() for kind in of["rates"])
+        ),
+    )
+    for half, of in reports.items():
+        lines += paragraph(f"The same with all thresholds moved by a step; {half}:")
+        lines += table(
+            ("Step", *(titles[kind] for kind in kinds if kind in of["rates"])),
+            (
+                (f"{row['step']:+.2f}", *(f"{row[kind]:.1%}" for kind in kinds if kind in of["rates"]))
+                for row in of["trade_off"]
+            ),
+        )
+    return lines
+
+
+def router_choices(figures: Figures) -> list[str]:
+    """What the first gate owes to each choice."""
+    lines = [
+        "## What the first gate owes to each choice",
+        "",
+        "```console",
+        "$ python benchmarks/router_choices.py zsre.jsonl counterfact_questions.jsonl \\",
+        "    --json benchmarks/results/router_choices.json",
+        "```",
+        "",
+    ]
+    lines += paragraph(
+        "The space trained with one choice undone at a time; tuning halves, each edit against prompts about its own subject. Shares",
+        f"that pass the threshold which {figures['false']:.0%} of other questions about an edited subject pass, generic ones and other edits'.",
+    )
+    columns = list(
+        dict.fromkeys((row["edits"], kind) for row in figures["rows"] for kind in row if kind in TARGET_SETS)
+    )
+    choices = list(dict.fromkeys(row["choice"] for row in figures["rows"]))
+    found = {(row["choice"], row["edits"]): row for row in figures["rows"]}
+    lines += table(
+        ("Choice", *(f"{edits}, {TARGET_SETS[kind].lower()}" for edits, kind in columns)),
+        ((choice, *(f"{found[choice, edits][kind]:.1%}" for edits, kind in columns)) for choice in choices),
+    )
     return lines
 
 
@@ -456,6 +497,8 @@ def page(results: Mapping[str, Figures]) -> tuple[str, dict[str, tuple]]:
         lines += found
     if "routing" in results:
         lines += routing(results["routing"])
+    if "router_choices" in results:
+        lines += router_choices(results["router_choices"])
     for name, title in COSTS.items():
         if name in results:
             lines += costs(title, results[name])

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from figures import report
-from inference_speed import ALWAYS, EXAMPLES, Contestant, seed_pack, with_pack
+from inference_speed import EXAMPLES, Contestant, seed_pack, with_pack
 from made_up_pack import write_made_up_pack
 from timing import environment, seconds_of, timed_calls
 from torch.profiler import ProfilerActivity, profile
@@ -134,7 +134,7 @@ def decode_profile(model: SCENLlamaForCausalLM, tokenizer, edits: Sequence[Edit]
     """The operations of decode steps of a batch in which every row has its own edit."""
     with tempfile.TemporaryDirectory() as folder:
         seed = seed_pack(model, tokenizer, edits, trained=True)
-        edited = with_pack(model, write_made_up_pack(seed, Path(folder) / "pack", len(edits)), ALWAYS)
+        edited = with_pack(model, write_made_up_pack(seed, Path(folder) / "pack", len(edits)))
         prompts = [encode_prompt(tokenizer, edit.prompt) for edit in edits]
         input_ids, mask = pad_left(prompts, pad_id_of(tokenizer))
         contestant = Contestant(

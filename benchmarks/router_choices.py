@@ -31,6 +31,8 @@ from scen_hf.router_space import RouterSettings, RouterSpace, other_questions, t
 
 
 FALSE = 0.05
+# Of fewer prompts a share says nothing.
+LEAST = 20
 POSITIVES = ("rephrases", "rephrases_later", "completions")
 NEGATIVES = ("generic_questions", "other_relations")
 
@@ -137,13 +139,16 @@ class Asked:
         """Which share of each kind passes the threshold that `FALSE` of the negatives pass."""
         neurons = space.question_vectors(self.edits)
         levels = torch.einsum("nd,nod->no", neurons, space.question_vectors(self.levels)).mean(1)
-        scores = (space.question_vectors(self.features) * neurons[self.about]).sum(1) - level_weight * levels[
-            self.about
-        ]
+        rises = level_weight * levels[self.about]
+        scores = (space.question_vectors(self.features) * neurons[self.about]).sum(1) - rises
         of_kind = {kind: torch.tensor([one == kind for one in self.kinds]) for kind in (*POSITIVES, *NEGATIVES)}
         negatives = scores[torch.stack([of_kind[kind] for kind in NEGATIVES]).any(0)].sort(descending=True).values
         threshold = negatives[int(FALSE * len(negatives))]
-        return {kind: float((scores[rows] > threshold).float().mean()) for kind, rows in of_kind.items() if rows.any()}
+        return {
+            kind: float((scores[rows] > threshold).float().mean())
+            for kind, rows in of_kind.items()
+            if rows.sum() >= LEAST
+        }
 
 
 def user(text: str) -> list[dict[str, str]]:

@@ -112,11 +112,9 @@ class Reading:
     def _matching(self, names: Sequence[str], numbers: Sequence[int]):
         questions = [self._probes[number].prompt.casefold() for number in numbers]
 
-        def contained(tokens: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
-            found = [
-                [names[e] in question for e in row] for question, row in zip(questions, edits.tolist(), strict=True)
-            ]
-            return torch.tensor(found).float()
+        def contained(tokens: torch.Tensor, rows: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
+            pairs = zip(rows.tolist(), edits.tolist(), strict=True)
+            return torch.tensor([names[edit] in questions[row] for row, edit in pairs]).float()
 
         return mock.patch.object(self._router, "subject_scores", contained)
 

@@ -262,7 +262,8 @@ class GatedRouter(nn.Module):
     whitened token features of an early layer, and the matches are averaged (late interaction, as in ColBERT,
     arXiv 2004.12832); of a number every token must be found. A subject is kept in three forms, as it stands in the
     edit's prompt, at the start of a sentence, and in lower case, as tokenizers spell each differently; the best one
-    counts. It is evaluated for the `CANDIDATES` neurons with the highest scores only.
+    counts. Of the `CANDIDATES` neurons with the highest scores it is evaluated for those that are above their
+    thresholds, and for the first `NEAREST` in any case, to tell which edit came closest.
 
     Args:
         features (`list[FeatureSpec]`): Pooled features of the first gate, concatenated in this order.
@@ -277,7 +278,7 @@ class GatedRouter(nn.Module):
             added later.
     """
 
-    CANDIDATES = 64
+    CANDIDATES, NEAREST = 64, 8
 
     def __init__(
         self,
@@ -299,20 +300,21 @@ class GatedRouter(nn.Module):
         self.register_buffer("subject_thresholds", subject_thresholds)
         self.register_buffer("base_threshold", base_threshold)
 
-    def subject_scores(self, tokens: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
-        """How much of each edit's subject is found among a question's tokens.
+    def subject_scores(self, tokens: torch.Tensor, rows: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
+        """How much of an edit's subject is found among a question's tokens, for pairs of both.
 
         Args:
-            tokens (`torch.Tensor` of shape `(batch, tokens, token_dim)`): Vectors of the question's tokens.
-            edits (`torch.LongTensor` of shape `(batch, candidates)`): Numbers of the edits.
+            tokens (`torch.Tensor` of shape `(batch, tokens, token_dim)`): Vectors of the questions' tokens.
+            rows (`torch.LongTensor` of shape `(pairs,)`): The question of each pair.
+            edits (`torch.LongTensor` of shape `(pairs,)`): The edit of each pair.
 
         Returns:
-            `torch.Tensor` of shape `(batch, candidates)`: At most 1.
+            `torch.Tensor` of shape `(pairs,)`: At most 1.
         """
         subjects = self.subjects[edits].float()
         lengths = subjects.norm(dim=-1)
         # A padded token matches with 0, which is never the best where there is anything to find.
-        best = torch.einsum("bcfsd,btd->bcfst", subjects, tokens).amax(-1) / lengths.clamp(min=1)
+        best = torch.einsum("pfsd,ptd->pfst", subjects, tokens[rows]).amax(-1) / lengths.clamp(min=1)
         present = lengths > 0
         mean = (best * present).sum(-1) / present.sum(-1).clamp(min=1)
         # The world cup of 2018 is not that of 2022, however well all the rest matches.
@@ -334,11 +336,16 @@ class GatedRouter(nn.Module):
         """
         batch = len(queries)
         # A product with a few columns takes less than half the time of one with a single column, and of the transposed one.
-        columns = nn.functional.pad(queries, (0, 0, 0, max(8 - batch, 0))).to(self.neurons.dtype).T
-        score, edits = most_similar((self.neurons @ columns)[:, :batch], self.CANDIDATES)
+        padded = nn.functional.pad(queries, (0, 0, 0, max(8 - batch, 0))).to(self.neurons.dtype)
+        score, edits = most_similar((self.neurons @ padded.T)[:, :batch], self.CANDIDATES)
         score = score.float()
-        subject = self.subject_scores(tokens, edits)
         threshold, subject_threshold = self.thresholds[edits], self.subject_thresholds[edits]
+        # The second gate costs more than the first: it is asked where that one is open, and where it nearly is.
+        asked = score > threshold
+        asked[:, : self.NEAREST] = True
+        rows, columns = asked.nonzero(as_tuple=True)
+        subject = torch.full_like(score, -torch.inf)
+        subject[rows, columns] = self.subject_scores(tokens, rows, edits[rows, columns])
         shortfall = torch.maximum(threshold - score, subject_threshold - subject)
         open_ = shortfall < 0
         # Open gates come first, by both scores; then the others, by how little they miss.

@@ -192,10 +192,11 @@ def find_confusions(pack: EditPack) -> list[Confusion]:
         scores = router.neurons @ router.neurons[rows].T
         scores[rows, torch.arange(len(rows))] = -torch.inf
         score, others = most_similar(scores, router.CANDIDATES)
-        subject = router.subject_scores(normalize(router.subjects[rows, 0].float(), dim=-1), others)
-        fires = (score > router.thresholds[others]) & (subject > router.subject_thresholds[others])
-        for row, column in fires.nonzero().tolist():
-            edit, asked = edits[int(others[row, column])], edits[start + row]
-            if edit.target != asked.target:
-                confusions.append(Confusion(edit.id, asked.id, float(score[row, column])))
+        asked, columns = (score > router.thresholds[others]).nonzero(as_tuple=True)
+        found = others[asked, columns]
+        subject = router.subject_scores(normalize(router.subjects[rows, 0].float(), dim=-1), asked, found)
+        for pair in (subject > router.subject_thresholds[found]).nonzero()[:, 0].tolist():
+            edit, other = edits[int(found[pair])], edits[start + int(asked[pair])]
+            if edit.target != other.target:
+                confusions.append(Confusion(edit.id, other.id, float(score[asked[pair], columns[pair]])))
     return confusions

@@ -167,7 +167,7 @@ def gated_pack(base: Path) -> EditPack:
         return torch.randn(shape, generator=generator)
 
     pack.shards = [
-        new_shard(pack.edits, normal(count, 16).bfloat16(), pack.shards[0].experts, normal(count, 2, 4, 8).bfloat16())
+        new_shard(pack.edits, normal(count, 16).bfloat16(), pack.shards[0].experts, normal(count, 3, 4, 8).bfloat16())
     ]
     pack.router = {
         "thresholds": torch.full((count,), 0.5),

@@ -23,6 +23,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import page  # noqa: E402
 import plots  # noqa: E402
 import quality  # noqa: E402
+import router_choices  # noqa: E402
+import routing  # noqa: E402
 from baselines import METHODS, RememberedAnswerer, TuningSet, spread  # noqa: E402
 from baselines.grace import Codebook  # noqa: E402
 from baselines.tuning import Nearest, balance, best_of  # noqa: E402
@@ -195,6 +197,48 @@ def test_halves_are_those_of_the_routing_benchmark():
     assert not any(edit.neighbours for edit in tuning + report)
 
 
+def test_subjects_written_in_other_ways():
+    edit = Edit(prompt="Who is Ada Lovelace?", target="x", subject="Ada Lovelace")
+    asked = {name: probes[0].prompt for name, probes in routing.otherwise_written([edit]).items()}
+    assert list(asked.values()) == [
+        "Who is ada lovelace?",
+        "Who is ADA LOVELACE?",
+        "Who is Ada Loelace?",
+        "Who is Ada?",
+        "Who is Lovelace?",
+        "Who is it?",
+    ]
+    (pronoun,) = routing.otherwise_written([edit])[routing.PRONOUN]
+    assert "Ada Lovelace" in pronoun.messages[0]["content"]
+    assert pronoun.edit_id == edit.id
+
+
+def test_router_choices_are_undone_one_at_a_time():
+    before = router_choices.QUESTIONS._FOREIGN
+    with router_choices.CHOICES["no relations of other kinds"].made():
+        assert router_choices.QUESTIONS._FOREIGN == (0, 2)
+        assert len({q.relation for q in router_choices.QUESTIONS.fact_questions(1)}) == 12
+    assert before == router_choices.QUESTIONS._FOREIGN
+
+
+def test_remembering_reader_reads_no_prompt_twice():
+    read = []
+
+    class Reader:
+        question_markers, model = ([1], [2]), None
+
+        def pooled_and_tokens(self, prompts, *_):
+            read.extend(prompts)
+            return torch.tensor([[float(sum(p))] for p in prompts]), [torch.tensor(p) for p in prompts]
+
+    reader = router_choices.RememberingReader(Reader())
+    reader.pooled_and_tokens([[1], [2], [1]], (), None)
+    pooled, tokens = reader.pooled_and_tokens([[3], [2]], (), None)
+    assert pooled.tolist() == [[3.0], [2.0]]
+    assert [t.tolist() for t in tokens] == [[3], [2]]
+    assert read == [[1], [2], [3]]
+
+
 def test_mentioned_counts_targets_within_sentences():
     probes = [Probe(tuple(chat("Who?")), "Ada", "1")] * 3
     answers = ["It was ada.", "Grace", None]
@@ -303,6 +347,17 @@ def test_goals_and_rows_of_any_benchmark_become_tables():
     assert "| Hours extrapolated | 12.3 |" in text
     assert "| fast | 0.5 | yes |" in text
     assert "a machine, 2 threads, torch 2.13.0." in text
+
+
+def test_page_says_what_each_choice_is_worth():
+    rows = [
+        {"choice": choice, "edits": "zsre", "rephrases": share, "generic_questions": 0.01}
+        for choice, share in (("as it is", 0.97), ("half of it", 0.91))
+    ]
+    text, _ = page.page({"router_choices": {"false": 0.05, "rows": rows}})
+    assert "which 5% of other questions" in text
+    assert "| Choice | zsre, rephrases |" in text
+    assert "| half of it | 91.0% |" in text
 
 
 def test_table_goes_between_the_markers():
