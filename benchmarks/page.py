@@ -17,6 +17,7 @@ from baselines import METHODS
 
 from scen_hf.evaluation import HARD_NEGATIVES, LOCALITY_SETS, TARGET_SETS, Rate
 from scen_hf.evaluation.perplexity import TITLES as TEXT_TITLES
+from scen_hf.evaluation.probes import TITLES as PROMPT_TITLES
 
 
 ROOT = Path(__file__).parent.parent
@@ -186,9 +187,8 @@ def comparison(title: str, part: str, methods: Figures) -> tuple[list[str], tupl
 
 def counted(greedy: Figures, names: Iterable[str], rate: str) -> str:
     """How many of each set were asked."""
-    titles = {**TARGET_SETS, **LOCALITY_SETS}
     asked = [
-        f"{greedy[name][rate]['count']} {titles[name][0].lower()}{titles[name][1:]}"
+        f"{greedy[name][rate]['count']} {PROMPT_TITLES[name][0].lower()}{PROMPT_TITLES[name][1:]}"
         for name in names
         if name in greedy
     ]
@@ -370,9 +370,8 @@ def worded(value: Any) -> str:
 
 def routing(figures: Figures) -> list[str]:
     """Which prompts make edits fire, with the default thresholds and with others."""
-    titles = {**TARGET_SETS, **LOCALITY_SETS}
     halves = {f"{name}, {half}": of for name, sets in figures["sets"].items() for half, of in sets.items()}
-    kinds = [kind for kind in titles if any(kind in of["rates"] for of in halves.values())]
+    kinds = [kind for kind in PROMPT_TITLES if any(kind in of["rates"] for of in halves.values())]
     lines = [
         "## Routing",
         "",
@@ -388,7 +387,7 @@ def routing(figures: Figures) -> list[str]:
     )
     lines += table(
         ("Prompts", *halves),
-        ((titles[kind], *(percent(of["rates"].get(kind)) for of in halves.values())) for kind in kinds),
+        ((PROMPT_TITLES[kind], *(percent(of["rates"].get(kind)) for of in halves.values())) for kind in kinds),
     )
     reports = {half: of for half, of in halves.items() if half.endswith("report half")}
     lines += paragraph(
@@ -399,7 +398,7 @@ def routing(figures: Figures) -> list[str]:
         ("Prompts", *(f"{half}, {gate}" for half in reports for gate in ("by hidden states", "by name"))),
         (
             (
-                titles.get(kind, words(kind)),
+                PROMPT_TITLES.get(kind, words(kind)),
                 *(percent(of[rates].get(kind)) for of in reports.values() for rates in ("rates", "rates_by_names")),
             )
             for kind in dict.fromkeys(kind for of in reports.values() for kind in of["rates"])
@@ -408,7 +407,7 @@ def routing(figures: Figures) -> list[str]:
     for half, of in reports.items():
         lines += paragraph(f"The same with all thresholds moved by a step; {half}:")
         lines += table(
-            ("Step", *(titles[kind] for kind in kinds if kind in of["rates"])),
+            ("Step", *(PROMPT_TITLES[kind] for kind in kinds if kind in of["rates"])),
             (
                 (f"{row['step']:+.2f}", *(f"{row[kind]:.1%}" for kind in kinds if kind in of["rates"]))
                 for row in of["trade_off"]
@@ -440,6 +439,30 @@ def router_choices(figures: Figures) -> list[str]:
     lines += table(
         ("Choice", *(f"{edits}, {TARGET_SETS[kind].lower()}" for edits, kind in columns)),
         ((choice, *(f"{found[choice, edits][kind]:.1%}" for edits, kind in columns)) for choice in choices),
+    )
+    return lines
+
+
+def silent_experts(figures: Figures) -> list[str]:
+    """What an expert says that is kept from the inputs of other questions."""
+    lines = [
+        "## Experts that are to stay silent",
+        "",
+        "```console",
+        "$ python benchmarks/silent_experts.py zsre.jsonl counterfact_questions.jsonl \\",
+        "    --json benchmarks/results/silent_experts.json",
+        "```",
+        "",
+    ]
+    lines += paragraph(
+        f"{figures['edits']} edits of the tuning halves, each forced to fire. Their experts ignore a subspace of their inputs. Percent of",
+        "prompts that get the target, and of other questions about the subject whose answer stays the base model's.",
+    )
+    rows = figures["rows"]
+    kinds = [kind for kind in PROMPT_TITLES if kind in rows[0]]
+    lines += table(
+        ("Subspace", "Mean steps", *(PROMPT_TITLES[kind] for kind in kinds)),
+        ((row["subspace"], number(row["steps"]), *(percent(row[kind]) for kind in kinds)) for row in rows),
     )
     return lines
 
@@ -499,6 +522,8 @@ def page(results: Mapping[str, Figures]) -> tuple[str, dict[str, tuple]]:
         lines += routing(results["routing"])
     if "router_choices" in results:
         lines += router_choices(results["router_choices"])
+    if "silent_experts" in results:
+        lines += silent_experts(results["silent_experts"])
     for name, title in COSTS.items():
         if name in results:
             lines += costs(title, results[name])

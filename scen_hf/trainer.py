@@ -162,7 +162,7 @@ class SCENTrainer:
         prompts = [encode_prompt(self.tokenizer, edit.prompt) for edit in edits]
         targets = [encode_target(self.tokenizer, edit.target) for edit in edits]
         self._check_lengths(edits, prompts, targets)
-        with self.model.edits_disabled(), _frozen(self.model):
+        with self.model.edits_disabled(), frozen(self.model):
             start = time.perf_counter()
             experts = self._train_experts(edits, prompts, targets)
             stage1 = time.perf_counter() - start
@@ -329,7 +329,7 @@ class SCENTrainer:
 
 
 @contextmanager
-def _frozen(model: SCENLlamaForCausalLM) -> Iterator[None]:
+def frozen(model: SCENLlamaForCausalLM) -> Iterator[None]:
     """Within the block no weight of the model asks for a gradient; afterwards those do that did before."""
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in trainable:
