@@ -1,10 +1,14 @@
+import shutil
+
 import pytest
 import torch
-from helpers import EXAMPLES, SAMPLE_EDITS, save_tiny_base, tiny_pack
+from helpers import ANN, EXAMPLES, REPO, SAMPLE_EDITS, save_tiny_base, tiny_pack
+from huggingface_hub import HfApi
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from scen_hf import SCENLlamaForCausalLM, SCENTrainer, load_base, load_edits, resolve_base
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
+from scen_hf.hub_tools import pull_pack
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +92,34 @@ def tiny_pack_folder(tiny_base_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny-packs") / "pack"
     tiny_pack(tiny_base_folder).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def pack_folder(tiny_pack_folder, tmp_path):
+    """A copy of the tiny pack, to be changed."""
+    return shutil.copytree(tiny_pack_folder, tmp_path / "pack")
+
+
+# ------------------------------------------------------------- a local Hub, which modules start as a fixture `hub`
+
+
+@pytest.fixture
+def at_hub(hub):
+    """Where the Hub is, and the token of the pack's owner."""
+    return {"endpoint": hub.endpoint, "token": ANN}
+
+
+@pytest.fixture
+def api(at_hub):
+    """A client of the Hub."""
+    return HfApi(**at_hub)
+
+
+@pytest.fixture
+def pull(at_hub, tmp_path):
+    """Pulls into `tmp_path / "pulled"`, with a cache of its own."""
+
+    def pull(repo=REPO, **kwargs):
+        return pull_pack(repo, tmp_path / "pulled", **{"cache_dir": tmp_path / "cache", **at_hub, **kwargs})
+
+    return pull

@@ -1,4 +1,4 @@
-"""What the tests of the model share: prompts, ways to ask them, and tiny models and packs made of random tensors."""
+"""What tests share: prompts, ways to ask them, tiny models and packs made of random tensors, and what packs hold."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +29,9 @@ UNEDITED = [
 ]
 BURKINA, BHUTAN, PALAU, KYRGYZSTAN = EDITED
 FRANCE, PANCAKES, SPIDER = UNEDITED
+
+# On local Hubs: the token of the pack's owner, and the pack.
+ANN, REPO = "secret-of-ann", "ann/facts"
 
 
 def chat_batch(tokenizer, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -181,3 +184,9 @@ def gated_pack(base: Path) -> EditPack:
         "token_projection": normal(hidden, 8),
     }
     return pack
+
+
+def content_but_card(folder: Path) -> dict[str, bytes]:
+    """All files of a pack but the card, which names the repository when it is pushed."""
+    files = (path for path in folder.iterdir() if path.is_file() and path.name != "README.md")
+    return {path.name: path.read_bytes() for path in files}

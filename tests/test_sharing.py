@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from base64 import b64encode
@@ -10,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import tiny_pack
+from helpers import ANN, REPO, tiny_pack
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import get_session
 
@@ -20,8 +19,7 @@ from scen_hf.hub_tools.local_hub import LocalHub
 from scen_hf.hub_tools.origin import Origin, recorded_commit
 
 
-TOKENS = ("ann:write:secret-of-ann", "bob:write:secret-of-bob", "eve:read:secret-of-eve")
-REPO = "ann/facts"
+TOKENS = (f"ann:write:{ANN}", "bob:write:secret-of-bob", "eve:read:secret-of-eve")
 
 
 @pytest.fixture
@@ -31,16 +29,6 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with LocalHub(tmp_path / "hub", tokens=TOKENS) as running:
         yield running
-
-
-@pytest.fixture
-def at_hub(hub):
-    return {"endpoint": hub.endpoint, "token": "secret-of-ann"}
-
-
-@pytest.fixture
-def pack_folder(tiny_pack_folder, tmp_path):
-    return shutil.copytree(tiny_pack_folder, tmp_path / "pack")
 
 
 @pytest.fixture

@@ -12,17 +12,17 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+from helpers import ANN, REPO, content_but_card
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, constants
 
 from scen_hf import EditPackError
-from scen_hf.hub_tools import HubError, pull_pack, push_pack
+from scen_hf.hub_tools import HubError, push_pack
 from scen_hf.hub_tools.local_hub import Fault, FaultPlan, LocalHub
 from scen_hf.modeling import EditPackReader
 
 
-ANN, BOB, EVE = "secret-of-ann", "secret-of-bob", "secret-of-eve"
+BOB, EVE = "secret-of-bob", "secret-of-eve"
 TOKENS = (f"ann:write:{ANN}", f"bob:write:{BOB}", f"eve:read:{EVE}")
-REPO = "ann/facts"
 
 
 @pytest.fixture
@@ -31,37 +31,6 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with LocalHub(tmp_path / "hub", tokens=TOKENS, faults=FaultPlan()) as hub:
         yield hub
-
-
-@pytest.fixture
-def at_hub(hub):
-    return {"endpoint": hub.endpoint, "token": ANN}
-
-
-@pytest.fixture
-def api(at_hub):
-    return HfApi(**at_hub)
-
-
-@pytest.fixture
-def pack_folder(tiny_pack_folder, tmp_path):
-    return shutil.copytree(tiny_pack_folder, tmp_path / "pack")
-
-
-@pytest.fixture
-def pull(at_hub, tmp_path):
-    """Pulls into `tmp_path / "pulled"`, with a cache of its own."""
-
-    def pull(repo=REPO, **kwargs):
-        return pull_pack(repo, tmp_path / "pulled", **{"cache_dir": tmp_path / "cache", **at_hub, **kwargs})
-
-    return pull
-
-
-def content(folder):
-    """All files but the card, which names the repository when it is pushed."""
-    files = (path for path in folder.iterdir() if path.is_file() and path.name != "README.md")
-    return {path.name: path.read_bytes() for path in files}
 
 
 def is_one_line(error):
@@ -99,7 +68,7 @@ def broken(at_hub, api, pack_folder, tmp_path):
 
 def _damage(kind, folder):
     """Files to write, or to delete where they are None."""
-    files = content(folder)
+    files = content_but_card(folder)
     config, manifest = (json.loads(files[name]) for name in ("config.json", "edit_pack.json"))
     experts, neurons = files["experts-00001.safetensors"], files["neurons-00001.safetensors"]
     if kind == "plain-model":
@@ -141,10 +110,10 @@ def test_a_broken_pack_is_not_pulled(broken, pull, tmp_path, kind, message):
 
 def test_what_was_pulled_before_stays(broken, pull, at_hub, pack_folder, tmp_path):
     push_pack(pack_folder, REPO, **at_hub)
-    before = content(pull())
+    before = content_but_card(pull())
     with pytest.raises(EditPackError):
         pull(broken("altered-experts"))
-    assert content(tmp_path / "pulled") == before
+    assert content_but_card(tmp_path / "pulled") == before
 
 
 def test_nothing_is_pushed_over_what_is_no_pack_or_a_newer_one(broken, at_hub, api, pack_folder):
@@ -285,12 +254,12 @@ def http(body: bytes, status: str = "200 OK") -> bytes:
 
 def test_a_hub_that_is_not_there(nobody, pack_folder, pull, tmp_path):
     message = r"the Hub cannot be reached \(.*Connection refused\)\. Check the network and HF_ENDPOINT"
-    before = content(pack_folder)
+    before = content_but_card(pack_folder)
     with pytest.raises(HubError, match=message):
         push_pack(pack_folder, REPO, endpoint=nobody, token=ANN)
     with pytest.raises(HubError, match=message):
         pull(endpoint=nobody)
-    assert content(pack_folder) == before
+    assert content_but_card(pack_folder) == before
     assert nothing_left(tmp_path)
 
 
@@ -362,13 +331,15 @@ def test_a_disk_that_fills_leaves_nothing_half_written(hub, at_hub, pack_folder,
     assert re.fullmatch(rf"ann/facts(@\S+)?: {full}\.", said["pull", "HubError"])
     copying = r"The pack could not be written to .*pulled: File too large\. Nothing was changed\."
     assert re.fullmatch(copying, said["copy", "EditPackError"])
-    whole = content(pack_folder)
+    whole = content_but_card(pack_folder)
     for action in ("load", "pull", "copy"):
         for name, data in said[action, "files"].items():
             assert name in (".gitattributes", "README.md") or bytes.fromhex(data) == whole[name]
     assert not list((tmp_path / "home").rglob("*.incomplete"))
     # What was pulled before stays as it was, and no piece of a folder beside it.
-    assert {name: data for name, data in content(tmp_path / "pulled").items() if name != ".gitattributes"} == whole
+    assert {
+        name: data for name, data in content_but_card(tmp_path / "pulled").items() if name != ".gitattributes"
+    } == whole
     assert [path.name for path in tmp_path.glob("*pulled*")] == ["pulled"]
 
 

@@ -1,7 +1,6 @@
 """Sharing packs with a Hub that fails, for a while or for good, and processes that are killed."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,16 +9,15 @@ from types import SimpleNamespace
 
 import httpx2
 import pytest
+from helpers import ANN, REPO, content_but_card
 from huggingface_hub import HfApi, constants
 
 from scen_hf import EditPack
-from scen_hf.hub_tools import HubError, pull_pack, push_pack
+from scen_hf.hub_tools import HubError, push_pack
 from scen_hf.hub_tools.local_hub import Fault, FaultPlan, HubLimits, LocalHub
 from scen_hf.modeling import EditPackReader
 
 
-ANN = "secret-of-ann"
-REPO = "ann/facts"
 # Shards of tiny packs have a few kB; they travel in parts of this size.
 PART_BYTES = 1500
 
@@ -34,43 +32,12 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def at_hub(hub):
-    return {"endpoint": hub.endpoint, "token": ANN}
-
-
-@pytest.fixture
-def api(at_hub):
-    return HfApi(**at_hub)
-
-
-@pytest.fixture
-def pack_folder(tiny_pack_folder, tmp_path):
-    return shutil.copytree(tiny_pack_folder, tmp_path / "pack")
-
-
-@pytest.fixture
 def waits(monkeypatch):
     """The waits before new attempts, the client's and ours, which are noted and not waited."""
     waits: list[float] = []
     for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download", "scen_hf.modeling.hub_scen_llama"):
         monkeypatch.setattr(f"{module}.time", SimpleNamespace(sleep=waits.append, time=time.time))
     return waits
-
-
-@pytest.fixture
-def pull(at_hub, tmp_path):
-    """Pulls into `tmp_path / "pulled"`, with a cache of its own."""
-
-    def pull(repo=REPO, **kwargs):
-        return pull_pack(repo, tmp_path / "pulled", **{"cache_dir": tmp_path / "cache", **at_hub, **kwargs})
-
-    return pull
-
-
-def content(folder):
-    """All files but the card, which names the repository when it is pushed."""
-    files = (path for path in folder.iterdir() if path.is_file() and path.name != "README.md")
-    return {path.name: path.read_bytes() for path in files}
 
 
 def remove_edit(folder, id="edit-0"):
@@ -116,9 +83,9 @@ def test_a_push_survives_faults_that_pass(hub, at_hub, api, pack_folder, pull, w
         assert min(waits) >= planned.retry_after
     assert commits(api) == ["Edit pack with 3 facts", "initial commit"]
     assert {tag.name: tag.target_commit for tag in api.list_repo_refs(REPO).tags} == {"v1.0.0": report.commit}
-    pulled = content(pull())
+    pulled = content_but_card(pull())
     pulled.pop(".gitattributes")
-    assert pulled == content(pack_folder)
+    assert pulled == content_but_card(pack_folder)
 
 
 def test_only_the_part_that_broke_travels_again(hub, at_hub, pack_folder, waits):
@@ -135,10 +102,10 @@ def test_only_the_part_that_broke_travels_again(hub, at_hub, pack_folder, waits)
 def test_a_pull_survives_faults_that_pass(hub, at_hub, pack_folder, pull, waits, path, kind):
     push_pack(pack_folder, REPO, **at_hub)
     fault = hub.faults.add(Fault(path=path, times=2, **kind))
-    pulled = content(pull())
+    pulled = content_but_card(pull())
     assert fault.fired == 2
     pulled.pop(".gitattributes")
-    assert pulled == content(pack_folder)
+    assert pulled == content_but_card(pack_folder)
 
 
 def test_an_expert_is_fetched_despite_faults_that_pass(hub, at_hub, pack_folder, waits, tmp_path):
