@@ -12,7 +12,7 @@ proposal brings is run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,10 @@ from huggingface_hub import HfApi
 from transformers import AutoTokenizer
 
 from ..bases import choose_device, resolve_base
-from ..batches import in_batches
 from ..differences import PackDifference, compare_packs, shown
 from ..edits import Edit, check_edits
 from ..errors import EditPackError
-from ..evaluation import TARGET_SETS, Probe, Rate, SCENAnswerer, evaluate, prompt_sets
-from ..evaluation.answerers import longest_first
+from ..evaluation import TARGET_SETS, Rate, SCENAnswerer, evaluate, prompt_sets
 from ..modeling import SCENLlamaForCausalLM
 from ..modeling.edit_pack_scen_llama import MANIFEST_NAME
 from ..modeling.hub_scen_llama import hub_errors
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
 # Prompts that no edit is about: some of each kind there is.
 _UNRELATED = UNRELATED[::12]
-_BATCH = 32
 # Prompts that edits are not meant to answer, as reasons call them.
 _NOT_MEANT = {"neighbours": "the neighbour", "unrelated": "the unrelated prompt"}
 # By these everybody who loads the pack would load another base model.
@@ -173,11 +170,12 @@ def _measure_kept(
     former = {fact.after.id: fact.before.id for fact in difference.metadata}
     sets = prompt_sets([edit for edit in new.edits if edit.id not in claimed])
     asked = [probe for name in TARGET_SETS for probe in sets.get(name, ())]
-    now = _fired(model, tokenizer, asked)
+    answerer = SCENAnswerer(model, tokenizer)
+    now = answerer.fired([probe.messages for probe in asked])
     missed = [(probe, fired) for probe, fired in zip(asked, now, strict=True) if fired != probe.edit_id]
     model.unload_edit_pack()
     model.load_edit_pack(old_folder)
-    before = _fired(model, tokenizer, [probe for probe, _ in missed])
+    before = answerer.fired([probe.messages for probe, _ in missed])
     lost = tuple(
         LostPrompt(str(probe.edit_id), probe.prompt, fired)
         for (probe, fired), was in zip(missed, before, strict=True)
@@ -185,21 +183,6 @@ def _measure_kept(
     )
     kept = len(asked) - len(missed)
     return Rate(kept, kept + len(lost)), lost
-
-
-def _fired(
-    model: SCENLlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, probes: Sequence[Probe]
-) -> list[str | None]:
-    """The edit that fires for each probe."""
-    answerer = SCENAnswerer(model, tokenizer)
-    fired: dict[int, str | None] = {}
-
-    def work(numbers: list[int]) -> None:
-        routes = answerer.route([probes[number].messages for number in numbers])
-        fired.update((n, route.edit_id if route.fired else None) for n, route in zip(numbers, routes, strict=True))
-
-    in_batches(work, longest_first([len(probe.prompt) for probe in probes]), _BATCH)
-    return [fired[number] for number in range(len(probes))]
 
 
 # ------------------------------------------------------------------------ reasons

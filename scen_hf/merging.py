@@ -31,10 +31,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from .bases import load_base
-from .batches import in_batches
 from .edits import Edit, check_edits, normalise
 from .errors import BaseModelError, EditPackError, WrongBaseError
-from .evaluation import EvaluationReport, Rate, evaluate
+from .evaluation import EvaluationReport, Rate, SCENAnswerer, evaluate
 from .features import PromptReader
 from .merge_report import (
     Conflict,
@@ -50,7 +49,7 @@ from .modeling import EditPackReader, SCENLlamaForCausalLM
 from .modeling.edit_pack_scen_llama import _same_weights, check_fingerprint
 from .neurons import SUBJECT_THRESHOLD, find_confusions, read_neurons, router_of
 from .pack import PER_EDIT, EditPack, Shard
-from .prompts import encode_prompt, pad_id_of, pad_left, question_markers
+from .prompts import question_markers
 from .router_space import LEVEL_WEIGHT, RouterSettings
 
 
@@ -578,14 +577,17 @@ def _measure(
     measurements: list[MergeMeasurement] = []
     shadowed: list[Shadow] = []
     samples = {name: _spread(pack.edits, sample) for name, pack in packs.items()}
-    alone = {}
+    prompts = {
+        name: [[{"role": "user", "content": edit.prompt}] for edit in pack.edits] for name, pack in packs.items()
+    }
+    answerer, alone = SCENAnswerer(model, tokenizer), {}
     for name, pack in packs.items():
         with _attached(model, pack):
-            fired = _fired(pack.edits, model, tokenizer)
+            fired = answerer.fired(prompts[name])
             alone[name] = _own(pack, fired), evaluate(model, tokenizer, samples[name], progress=progress)
     with _attached(model, merged):
         for name, pack in packs.items():
-            fired = _fired(pack.edits, model, tokenizer)
+            fired = answerer.fired(prompts[name])
             report = evaluate(model, tokenizer, samples[name], progress=progress)
             shadowed += _shadows(name, pack.edits, fired, report, pack_of)
             routed, before = alone[name]
@@ -627,20 +629,6 @@ def _attached(model: SCENLlamaForCausalLM, pack: EditPack) -> Iterator[None]:
             yield
         finally:
             model.unload_edit_pack(name)
-
-
-def _fired(edits: Sequence[Edit], model: SCENLlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> list[str | None]:
-    """Id of the edit that fires for each edit's prompt."""
-    prompts = [encode_prompt(tokenizer, edit.prompt) for edit in edits]
-    fired: dict[int, str | None] = {}
-
-    def work(numbers: list[int]) -> None:
-        batch = pad_left([prompts[number] for number in numbers], pad_id_of(tokenizer))
-        routes = model.route(*(part.to(model.device) for part in batch))
-        fired.update((n, route.edit_id if route.fired else None) for n, route in zip(numbers, routes, strict=True))
-
-    in_batches(work, sorted(range(len(prompts)), key=lambda number: -len(prompts[number])), _BATCH)
-    return [fired[number] for number in range(len(prompts))]
 
 
 def _own(pack: EditPack, fired: Sequence[str | None]) -> Rate:

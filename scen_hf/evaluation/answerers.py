@@ -303,6 +303,17 @@ class SCENAnswerer(ModelAnswerer):
         with self._switched():
             return self.model.route(input_ids.to(self.device), mask.to(self.device))
 
+    def fired(self, chats: Sequence[Chat], batch_size: int = 32) -> list[str | None]:
+        """Id of the edit that fires for each of any number of chats."""
+        fired: dict[int, str | None] = {}
+
+        def work(numbers: list[int]) -> None:
+            routes = self.route([chats[number] for number in numbers])
+            fired.update((n, route.edit_id if route.fired else None) for n, route in zip(numbers, routes, strict=True))
+
+        in_batches(work, longest_first([len(chat[-1]["content"]) for chat in chats]), batch_size)
+        return [fired[number] for number in range(len(chats))]
+
     def score(self, chats: Sequence[Chat], targets: Sequence[str]) -> list[TargetScore]:
         """As [`ModelAnswerer.score`], with the edits on or off."""
         with self._switched():
