@@ -75,6 +75,11 @@ def number(value: Any) -> str:
     return DASH if value is None else str(value)
 
 
+def threads(environment: Mapping[str, Any]) -> str:
+    """How many there were."""
+    return f"{environment['threads']} thread" + ("s" if environment["threads"] != 1 else "")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A table in Markdown, with an empty line behind it."""
     lines = [list(header), ["---"] * len(header), *rows]
@@ -90,7 +95,7 @@ def command(environment: Figures) -> list[str]:
     """The command that the figures below it come from, and where it ran."""
     where = [
         str(environment["device"]),
-        f"{environment['threads']} thread" + ("s" if environment["threads"] != 1 else ""),
+        threads(environment),
     ]
     if "dtype" in environment:
         where.append(str(environment["dtype"]))
@@ -362,6 +367,8 @@ def tuning(methods: Figures) -> list[str]:
 
 def worded(value: Any) -> str:
     """A setting."""
+    if isinstance(value, float) and 0.999 <= value < 1:  # a threshold of 0.9995 is not one of 1
+        return f"{value:.4f}"
     return ", ".join(map(str, value)) if isinstance(value, list) else number(value)
 
 
@@ -550,8 +557,8 @@ def short_table(results: Mapping[str, Figures]) -> str:
     environment = figures["environment"]
     lines = table(("Method", "Edits", *shown, "Bytes per edit", "Seconds per edit"), rows)
     lines += paragraph(
-        f"zsRE on {figures['conditions']['base']}, percent with 95 % intervals; {environment['device']}, {environment['threads']}",
-        f"threads, {environment['date']}. What each method is, and all other figures: [docs/benchmarks.md](docs/benchmarks.md).",
+        f"zsRE on {figures['conditions']['base']}, percent with 95 % intervals; {environment['device']},",
+        f"{threads(environment)}, {environment['date']}. What each method is, and all other figures: [docs/benchmarks.md](docs/benchmarks.md).",
     )
     return "\n".join(lines).rstrip()
 
