@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -41,7 +42,7 @@ def dots(rates: Mapping[str, Mapping[str, Rate]]) -> Callable[[Figure], None]:
             for row, method in enumerate(methods):
                 if method in of_measure:
                     _bar(axes, of_measure[method], row, COLOURS[row % len(COLOURS)])
-            axes.set_title(measure, fontsize="medium")
+            axes.set_title(fill(measure, 16), fontsize="medium")
             axes.set_xlim(-0.03, 1.03)
             axes.grid(axis="x", alpha=0.3)
         panels[0].set_yticks(range(len(methods)), methods)
