@@ -134,7 +134,7 @@ def quality(figures: Figures) -> tuple[list[str], dict[str, tuple]]:
         lines += sizes_section(in_order(figures["sizes"]))
         drawn["sizes"] = sizes_plot(in_order(figures["sizes"]))
     if "zsre" in figures:
-        lines += paper_decoding(in_order(figures["zsre"]))
+        lines += paper_decoding(in_order(figures["zsre"]), in_order(figures.get("sizes_paper_decoding", {})))
     if "hallucination" in figures:
         lines += hallucination(in_order(figures["hallucination"]))
     return [*lines, *tuning(in_order(figures["tuning"]))], drawn
@@ -256,27 +256,32 @@ def trade_off_plot(methods: Figures) -> tuple:
 
 def sizes_section(methods: Figures) -> list[str]:
     """Figures against the number of edits."""
-    rates = {"prompts": "exact_match", "rephrases": "exact_match"}
-    kinds = {**TARGET_SETS, **LOCALITY_SETS}
     lines = ["### By number of edits", "", f"![By number of edits]({PLOTS}/sizes.svg)", ""]
     lines += paragraph(
         "zsRE, packs of the first edits, attached alone. The largest holds the tuning half too; what is measured are edits of",
         "the report half. With few edits there are few prompts, and the intervals are wide.",
     )
     for name, by_size in methods.items():
-        shown = [kind for kind in kinds if any(kind in of for of in by_size.values())]
-        lines += paragraph(f"{TITLES[name]}:")
-        lines += table(
-            ("Edits attached", *(kinds[kind] for kind in shown)),
-            (
-                (
-                    number(int(count)),
-                    *(percent(of[kind][rates.get(kind, "identical")]) if kind in of else DASH for kind in shown),
-                )
-                for count, of in by_size.items()
-            ),
-        )
+        lines += [*paragraph(f"{TITLES[name]}:"), *table_by_size(by_size)]
     return lines
+
+
+def table_by_size(by_size: Figures) -> list[str]:
+    """One row per number of edits."""
+    shown = [kind for kind in PROMPT_TITLES if any(kind in of for of in by_size.values())]
+    return table(
+        ("Edits attached", *(PROMPT_TITLES[kind] for kind in shown)),
+        (
+            (
+                number(int(count)),
+                *(
+                    percent(of[kind]["exact_match" if kind in TARGET_SETS else "identical"]) if kind in of else DASH
+                    for kind in shown
+                ),
+            )
+            for count, of in by_size.items()
+        ),
+    )
 
 
 def sizes_plot(methods: Figures) -> tuple:
@@ -298,8 +303,8 @@ def sizes_plot(methods: Figures) -> tuple:
     return plots.curves(lines, "edits attached"), (9, 5)
 
 
-def paper_decoding(methods: Figures) -> list[str]:
-    """The protocol of the paper."""
+def paper_decoding(methods: Figures, sizes: Figures) -> list[str]:
+    """The protocol of the paper, also by the number of edits where that was measured."""
     kinds = {"prompts": "exact_match", "rephrases": "exact_match", "unrelated": "identical"}
     titles = {
         "prompts": "Reliability",
@@ -313,13 +318,16 @@ def paper_decoding(methods: Figures) -> list[str]:
         "zsRE with beam search as in arXiv 2404.02699: 4 beams, up to 50 new tokens, repetition penalty 1.1. Of",
         f"{asked}; {some['unrelated']['identical']['count']} unrelated prompts.",
     )
-    return lines + table(
+    lines += table(
         ("Method", *titles.values()),
         (
             (TITLES[name], *(percent(of["paper_decoding"].get(kind, {}).get(rate)) for kind, rate in kinds.items()))
             for name, of in methods.items()
         ),
     )
+    for name, by_size in sizes.items():
+        lines += [*paragraph(f"{TITLES[name]}, packs of the first edits:"), *table_by_size(by_size)]
+    return lines
 
 
 def hallucination(methods: Figures) -> list[str]:

@@ -28,7 +28,7 @@ from relations import ask_the_same
 from routing import halves_of
 from timing import environment
 
-from scen_hf import Edit, load_base, load_edits
+from scen_hf import Edit, EditPack, load_base, load_edits
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
 from scen_hf.evaluation import (
     HARD_NEGATIVES,
@@ -59,6 +59,8 @@ RESULTS = Path(__file__).parent / "results"
 DECODING = Decoding(max_new_tokens=20)
 # Where no edit fires and the logits behind the prompt are the same to the bit, so is the answer.
 LEAN = HARD_NEGATIVES | {"unrelated"}
+# What is answered by beam search too.
+LITERATURE = ("prompts", "rephrases", "completions", "unrelated")
 # What is measured against the number of edits.
 OF_SIZES = ("prompts", "rephrases", "unrelated", "generic_questions", "other_relations")
 
@@ -195,9 +197,8 @@ class Comparison:
             pack = method.train(self.model, self.tokenizer, edits, self._settings(method))
             seconds = time.perf_counter() - start
             sizes = {}
-            for size in sorted({n for n in (1, 10, 100, 200) if n < len(edits)} | {len(report), len(edits)}):
-                some = pack.remove([edit.id for edit in edits[size:]]) if size < len(edits) else pack
-                with attached(self.model, self.tokenizer, some) as edited:
+            for size in sorted({*sizes_up_to(len(edits)), len(report)}):
+                with attached(self.model, self.tokenizer, first_edits(pack, size)) as edited:
                     sets = self._sets(edits[: min(size, len(report))], (), all_edits=edits[:size])
                     few = {name: spread(sets[name], self.bounds.probes) for name in OF_SIZES if sets[name]}
                     sizes[size], _ = self._measured(edited, few, DECODING)
@@ -206,6 +207,18 @@ class Comparison:
                         figures = {**cost, **self._figures(edited, report, self.data.tuning, True)}
                         self.parts.put(figures, "zsre", method.name)
             self.parts.put(sizes, "sizes", method.name)
+
+    def compare_sizes_by_beams(self, methods: Sequence[Scen]) -> None:
+        """The paper's decoding, and a few of the literature's probes, for the packs of `compare_sizes`."""
+        report, edits = self.data.report, [*self.data.report, *self.data.tuning]
+        for method in self._missing("sizes_paper_decoding", methods):
+            pack = method.train(self.model, self.tokenizer, edits, self._settings(method))
+            sizes = {}
+            for size in sizes_up_to(len(edits)):
+                with attached(self.model, self.tokenizer, first_edits(pack, size)) as edited:
+                    sets = self._sets(edits[: min(size, len(report))], (), all_edits=edits[:size])
+                    sizes[size], _ = self._measured(edited, self._few(sets), PAPER_DECODING)
+            self.parts.put(sizes, "sizes_paper_decoding", method.name)
 
     def hallucination(self, methods: Sequence[Scen]) -> None:
         """Perplexity of edited, accurate and web text."""
@@ -231,14 +244,16 @@ class Comparison:
     ) -> dict[str, Any]:
         """Greedy answers to all sets and, where asked for, the paper's decoding on a few probes of the literature's sets."""
         sets = {name: probes for name, probes in self._sets(edits, others).items() if probes}
-        literature = ("prompts", "rephrases", "completions", "unrelated")
-        greedy = {name: p if name in literature else spread(p, self.bounds.probes) for name, p in sets.items()}
+        greedy = {name: p if name in LITERATURE else spread(p, self.bounds.probes) for name, p in sets.items()}
         shares, found = self._measured(edited, greedy, DECODING)
         figures = {"greedy": shares, "trade_off": trade_offs(found)}
         if paper_decoding:
-            few = {name: spread(sets[name], self.bounds.beam_probes) for name in literature if name in sets}
-            figures["paper_decoding"], _ = self._measured(edited, few, PAPER_DECODING)
+            figures["paper_decoding"], _ = self._measured(edited, self._few(sets), PAPER_DECODING)
         return figures
+
+    def _few(self, sets: Mapping[str, Sequence[Probe]]) -> dict[str, list[Probe]]:
+        """A few probes of each of the literature's sets: beams are slow."""
+        return {name: spread(sets[name], self.bounds.beam_probes) for name in LITERATURE if sets.get(name)}
 
     def _sets(
         self, edits: Sequence[Edit], others: Sequence[Edit], all_edits: Sequence[Edit] = ()
@@ -263,6 +278,16 @@ class Comparison:
         for name in found.targets:
             shares[name]["mentioned"] = mentioned(sets[name], outcomes[name]).to_dict()
         return shares, found
+
+
+def sizes_up_to(most: int) -> list[int]:
+    """Numbers of edits that the literature gives figures for, and all."""
+    return [*(size for size in (1, 10, 100, 200) if size < most), most]
+
+
+def first_edits(pack: EditPack, count: int) -> EditPack:
+    """A pack of the first edits of another one."""
+    return pack.remove([edit.id for edit in pack.edits[count:]]) if count < len(pack) else pack
 
 
 def mentioned(probes: Sequence[Probe], outcomes: Sequence[Outcome]) -> Rate:
@@ -345,6 +370,7 @@ def main() -> None:
     run = Comparison(model, tokenizer, base, data, bounds, parts)
     run.tune(methods)
     run.compare_sizes(ours)
+    run.compare_sizes_by_beams(ours)
     run.compare("zsre", methods, data.report, data.tuning)
     if data.counterfact:
         run.compare("counterfact", methods, data.counterfact, data.counterfact_others)

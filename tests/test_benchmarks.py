@@ -280,6 +280,7 @@ def small_run(base, edits, tmp_path_factory):
         patch.setattr(quality, "DECODING", Decoding(8))
         patch.setattr(quality, "PAPER_DECODING", Decoding(8, num_beams=2, repetition_penalty=1.1))
         run.compare_sizes(methods[:1])
+        run.compare_sizes_by_beams(methods[:1])
         run.compare("zsre", methods, data.report, data.tuning)
     return json.loads(parts.path.read_text()), run, methods
 
@@ -299,6 +300,9 @@ def test_a_run_measures_every_method(small_run):
     assert trade_off["now"] in trade_off["points"]
     assert set(figures["sizes"]["scen"]) == {"1", "2", "3"}
     assert figures["sizes"]["scen"]["1"]["prompts"]["exact_match"] == Rate(1, 1).to_dict()
+    by_beams = figures["sizes_paper_decoding"]["scen"]
+    assert set(by_beams) == {"1", "3"}
+    assert by_beams["3"]["unrelated"]["identical"]["count"] == 1
 
 
 @pytest.mark.slow
@@ -306,6 +310,7 @@ def test_what_is_measured_is_not_measured_again(small_run, monkeypatch):
     figures, run, methods = small_run
     monkeypatch.setattr(quality, "measure", None)
     run.compare_sizes(methods[:1])
+    run.compare_sizes_by_beams(methods[:1])
     run.compare("zsre", methods, run.data.report, run.data.tuning)
     assert json.loads(run.parts.path.read_text()) == figures
 
