@@ -1,19 +1,22 @@
-"""Seconds and bytes per edit: `method="scen"` against the authors' procedure, for 10 to 10,000 edits.
+"""Seconds and bytes per edit: `method="scen"` against the authors' procedure and the baselines, for 10 to 10,000 edits.
 
     python benchmarks/training_speed.py EDITS.jsonl ... --json benchmarks/results/training_speed.json
 
 Ours is trained for real as far as the files of edits go. Beyond that its time per edit is that of the largest run, and the
 search for edits that are hard to tell apart, which grows faster than their number, is timed on a made-up pack of the size in
 question. The authors' procedure is timed on a few edits: stage 1 takes as long for each edit, and stage 2 as long for each step
-and each earlier edit's prompt. Figures that were not measured in full are marked as extrapolated. What a base model needs once,
-the router space, is not counted.
+and each earlier edit's prompt. Baselines are trained with the settings that `quality.py` found, for up to 100 edits, and their
+time per edit is taken to stay as it is beyond. Figures that were not measured in full are marked as extrapolated. What a base model
+needs once, the router space, is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import Any
 
 import torch
 from authors_procedure import train_expert, train_neuron
+from baselines import METHODS
 from figures import report
 from made_up_pack import write_made_up_pack
 from timing import environment, seconds_of
@@ -35,6 +39,8 @@ from scen_hf.prompts import encode_prompt, encode_target
 # lr 1e-4, the paper's, learns nothing on a model as small as SmolLM2-135M in 10 steps.
 AUTHORS_STEPS, AUTHORS_LR, AUTHORS_NEURON_STEPS = 10, 3e-3, 20
 CPU = torch.device("cpu")
+# Where the settings of the baselines are, and so many edits they are timed on.
+TUNED, MOST_OF_BASELINES = Path(__file__).parent / "results" / "quality.json", 100
 
 
 def time_authors(
@@ -91,6 +97,37 @@ def time_ours(
     return rows, pack
 
 
+def time_baselines(
+    model: SCENLlamaForCausalLM, tokenizer, edits: Sequence[Edit], counts: Sequence[int], tuned: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A row per baseline and number of edits; `tuned` are settings by the names of methods."""
+    rows = []
+    for method in (method for method in METHODS if method.name not in ("scen", "paper")):
+        most = min(len(edits), MOST_OF_BASELINES, method.most_edits or MOST_OF_BASELINES)
+        settings = tuned[method.name]["settings"]
+        with method.edited(model, tokenizer, edits[:1], settings):
+            pass  # what is slow only once
+        sizes: dict[int, int] = {}
+        for count in counts:
+            trained = min(count, most)
+            if trained not in sizes:
+                start = time.perf_counter()
+                with method.edited(model, tokenizer, edits[:trained], settings) as edited:
+                    seconds, sizes[trained] = time.perf_counter() - start, edited.bytes
+            # The same size whatever the number of edits, or so much for each.
+            one_for_all = len(sizes) > 1 and len(set(sizes.values())) == 1
+            rows.append(
+                {
+                    "procedure": method.title,
+                    "edits": count,
+                    "seconds_per_edit": seconds / trained,
+                    "bytes_per_edit": sizes[trained] / (count if one_for_all else trained),
+                    "extrapolated": trained < count,
+                }
+            )
+    return rows
+
+
 def _row(
     procedure: str, edits: int, stage1: float, stage2: float, size: float, *, extrapolated: bool
 ) -> dict[str, Any]:
@@ -118,6 +155,7 @@ def main() -> None:
     parser.add_argument("--base", default=EMBEDDED_BASE)
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 100, 1000, 10_000], help="numbers of edits")
     parser.add_argument("--authors-edits", type=int, default=8, help="edits that the authors' procedure is timed on")
+    parser.add_argument("--tuned", type=Path, default=TUNED, help="figures of quality.py, for the baselines' settings")
     parser.add_argument("--quick", action="store_true", help="the least that shows it runs")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
@@ -127,11 +165,17 @@ def main() -> None:
     counts = sorted(args.counts)
     if counts[0] > len(edits):
         parser.error(f"There are {len(edits)} edits, fewer than the smallest of --counts, {counts[0]}.")
+    if not args.tuned.is_file():
+        parser.error(
+            f"{args.tuned} is not there. Run benchmarks/quality.py first: it searches the baselines' settings."
+        )
+    tuned = json.loads(args.tuned.read_text())["tuning"]
     device = choose_device()
     dtype = choose_dtype(device)
     authors = time_authors(args.base, device, edits[: args.authors_edits], counts)
     model, tokenizer = load_base(args.base, dtype=dtype, device=device)
     ours, pack = time_ours(model, tokenizer, edits, counts)
+    baselines = time_baselines(model, tokenizer, edits, counts, tuned)
     ratios = [
         {
             "edits": own["edits"],
@@ -148,7 +192,7 @@ def main() -> None:
         "trained_edits": len(pack),
         "mean_steps": pack.report["mean_steps"],
         "converged_share": pack.report["converged"],
-        "rows": [*ours, *authors],
+        "rows": [*ours, *authors, *baselines],
         "authors_over_ours": ratios,
     }
     report(figures, args.json)

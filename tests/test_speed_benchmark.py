@@ -148,7 +148,8 @@ def results(tmp_path_factory):
 @pytest.mark.slow
 def test_every_part_says_where_its_figures_come_from(results):
     for part, figures in results.items():
-        assert figures["command"].startswith(f"python benchmarks/{part}.py")
+        script, *_ = PARTS[part]
+        assert figures["command"].startswith(f"python benchmarks/{script}.py")
         assert str(ROOT) not in figures["command"]
         assert figures["threads"] >= 1 and figures["device"] and figures["versions"]["torch"] and figures["dtype"]
 
@@ -183,11 +184,14 @@ def test_training_marks_what_it_did_not_measure(results):
     figures = results["training_speed"]
     marked = {(row["procedure"], row["edits"]): row["extrapolated"] for row in figures["rows"]}
     authors = "authors' procedure"
-    assert marked == {("scen", 2): False, ("scen", 100): True, (authors, 2): True, (authors, 100): True}
+    assert marked.pop((authors, 2)), "one edit is timed, whatever the number"
+    assert len(marked) == 13
+    assert all(extrapolated == (edits == 100) for (_, edits), extrapolated in marked.items())
     assert [row["edits"] for row in figures["authors_over_ours"]] == [2, 100]
     for row in figures["rows"]:
-        assert row["seconds_per_edit"] == row["stage1_seconds_per_edit"] + row["stage2_seconds_per_edit"]
-        assert row["bytes_per_edit"] > 0
+        assert row["bytes_per_edit"] > 0 and row["seconds_per_edit"] > 0
+        if row["procedure"] in ("scen", authors):
+            assert row["seconds_per_edit"] == row["stage1_seconds_per_edit"] + row["stage2_seconds_per_edit"]
 
 
 @pytest.mark.slow
