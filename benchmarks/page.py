@@ -383,19 +383,24 @@ def worded(value: Any) -> str:
 # ----------------------------------------------------------------- other results
 
 
+def headed(title: str, script: str, options: str = "") -> list[str]:
+    """Title, and the command of a script that takes both sets of edits and notes nothing of where it ran."""
+    return [
+        f"## {title}",
+        "",
+        "```console",
+        f"$ python benchmarks/{script}.py zsre.jsonl counterfact_questions.jsonl {options}\\",
+        f"    --json benchmarks/results/{script}.json",
+        "```",
+        "",
+    ]
+
+
 def routing(figures: Figures) -> list[str]:
     """Which prompts make edits fire, with the default thresholds and with others."""
     halves = {f"{name}, {half}": of for name, sets in figures["sets"].items() for half, of in sets.items()}
     kinds = [kind for kind in PROMPT_TITLES if any(kind in of["rates"] for of in halves.values())]
-    lines = [
-        "## Routing",
-        "",
-        "```console",
-        "$ python benchmarks/routing.py zsre.jsonl counterfact_questions.jsonl --unrelated nq_locality.jsonl \\",
-        "    --json benchmarks/results/routing.json",
-        "```",
-        "",
-    ]
+    lines = headed("Routing", "routing", "--unrelated nq_locality.jsonl ")
     lines += paragraph(
         "Shares of prompts, in percent, for which the right edit fires, or any where none should. Settings were chosen on the",
         "tuning halves. See [routing.md](routing.md).",
@@ -433,15 +438,7 @@ def routing(figures: Figures) -> list[str]:
 
 def router_choices(figures: Figures) -> list[str]:
     """What the first gate owes to each choice."""
-    lines = [
-        "## What the first gate owes to each choice",
-        "",
-        "```console",
-        "$ python benchmarks/router_choices.py zsre.jsonl counterfact_questions.jsonl \\",
-        "    --json benchmarks/results/router_choices.json",
-        "```",
-        "",
-    ]
+    lines = headed("What the first gate owes to each choice", "router_choices")
     lines += paragraph(
         "The space trained with one choice undone at a time; tuning halves, each edit against prompts about its own subject. Shares",
         f"that pass the threshold which {figures['false']:.0%} of other questions about an edited subject pass, generic ones and other edits'.",
@@ -460,15 +457,7 @@ def router_choices(figures: Figures) -> list[str]:
 
 def silent_experts(figures: Figures) -> list[str]:
     """What an expert says that is kept from the inputs of other questions."""
-    lines = [
-        "## Experts that are to stay silent",
-        "",
-        "```console",
-        "$ python benchmarks/silent_experts.py zsre.jsonl counterfact_questions.jsonl \\",
-        "    --json benchmarks/results/silent_experts.json",
-        "```",
-        "",
-    ]
+    lines = headed("Experts that are to stay silent", "silent_experts")
     lines += paragraph(
         f"{figures['edits']} edits of the tuning halves, each forced to fire. Their experts ignore a subspace of their inputs. Percent of",
         "prompts that get the target, and of other questions about the subject whose answer stays the base model's.",

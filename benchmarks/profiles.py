@@ -46,16 +46,7 @@ class RecordingTrainer(ExpertTrainer):
 def expert_batch(model: SCENLlamaForCausalLM, tokenizer, edits: Sequence[Edit]) -> tuple[RecordingTrainer, Callable]:
     """A trainer with default settings, and a function that trains these edits as one batch."""
     defaults = SCENTrainer(model, tokenizer, progress=False)
-    config = defaults.config
-    trainer = RecordingTrainer(
-        model,
-        defaults.edit_layer,
-        rank=config.rank,
-        learning_rate=config.learning_rate,
-        max_steps=config.max_steps,
-        stop_loss=config.stop_loss,
-        seed=config.seed,
-    )
+    trainer = defaults.expert_trainer(RecordingTrainer)
     prompts = [encode_prompt(tokenizer, edit.prompt) for edit in edits]
     targets = [encode_target(tokenizer, edit.target) for edit in edits]
 

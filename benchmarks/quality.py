@@ -189,36 +189,29 @@ class Comparison:
     def compare_sizes(self, methods: Sequence[Scen]) -> None:
         """Figures of packs of the first 1, 10, 100 ... edits; those of the report half are the method's part in the comparison.
 
+        Of the sizes that the literature gives figures for, a few probes are answered with the paper's decoding too.
+
         An edit's expert and neuron do not depend on what comes after it, so packs are cut from one that holds all.
         """
         report, edits = self.data.report, [*self.data.report, *self.data.tuning]
-        for method in self._missing("sizes", methods):
+        for method in self._missing("sizes_paper_decoding", methods):
             start = time.perf_counter()
             pack = method.train(self.model, self.tokenizer, edits, self._settings(method))
             seconds = time.perf_counter() - start
-            sizes = {}
+            sizes, by_beams = {}, {}
             for size in sorted({*sizes_up_to(len(edits)), len(report)}):
                 with attached(self.model, self.tokenizer, first_edits(pack, size)) as edited:
                     sets = self._sets(edits[: min(size, len(report))], (), all_edits=edits[:size])
                     few = {name: spread(sets[name], self.bounds.probes) for name in OF_SIZES if sets[name]}
                     sizes[size], _ = self._measured(edited, few, DECODING)
+                    if size in sizes_up_to(len(edits)):
+                        by_beams[size], _ = self._measured(edited, self._few(sets), PAPER_DECODING)
                     if size == len(report):
                         cost = _cost(edited, report, seconds * len(report) / len(edits))
                         figures = {**cost, **self._figures(edited, report, self.data.tuning, True)}
                         self.parts.put(figures, "zsre", method.name)
             self.parts.put(sizes, "sizes", method.name)
-
-    def compare_sizes_by_beams(self, methods: Sequence[Scen]) -> None:
-        """The paper's decoding, and a few of the literature's probes, for the packs of `compare_sizes`."""
-        report, edits = self.data.report, [*self.data.report, *self.data.tuning]
-        for method in self._missing("sizes_paper_decoding", methods):
-            pack = method.train(self.model, self.tokenizer, edits, self._settings(method))
-            sizes = {}
-            for size in sizes_up_to(len(edits)):
-                with attached(self.model, self.tokenizer, first_edits(pack, size)) as edited:
-                    sets = self._sets(edits[: min(size, len(report))], (), all_edits=edits[:size])
-                    sizes[size], _ = self._measured(edited, self._few(sets), PAPER_DECODING)
-            self.parts.put(sizes, "sizes_paper_decoding", method.name)
+            self.parts.put(by_beams, "sizes_paper_decoding", method.name)
 
     def hallucination(self, methods: Sequence[Scen]) -> None:
         """Perplexity of edited, accurate and web text."""
@@ -370,7 +363,6 @@ def main() -> None:
     run = Comparison(model, tokenizer, base, data, bounds, parts)
     run.tune(methods)
     run.compare_sizes(ours)
-    run.compare_sizes_by_beams(ours)
     run.compare("zsre", methods, data.report, data.tuning)
     if data.counterfact:
         run.compare("counterfact", methods, data.counterfact, data.counterfact_others)

@@ -9,7 +9,6 @@ above the edits' levels at which `FALSE` of the latter two fire. Another seed mo
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,13 +17,14 @@ from typing import Any
 from unittest import mock
 
 import torch
+from baselines.states import question
 from figures import report
 from relations import ask_the_same
-from routing import halves_of
+from routing import edits_parser, halves_of, numbers_about
 
 from scen_hf import Edit, SCENTrainer, generic_questions, load_base, load_edits, router_space
-from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
-from scen_hf.evaluation import Probe, prompt_sets
+from scen_hf.bases import choose_device, choose_dtype
+from scen_hf.evaluation import prompt_sets
 from scen_hf.features import PromptReader
 from scen_hf.prompts import encode_chat, question_markers
 from scen_hf.router_space import RouterSettings, RouterSpace, other_questions, train_router_space
@@ -114,24 +114,17 @@ class Asked:
         """Make the prompts of `POSITIVES` and `NEGATIVES`, and read them all."""
         sets = prompt_sets(edits, hard=True, ask_the_same=ask_the_same)
         probes = [(kind, probe) for kind in (*POSITIVES, *NEGATIVES) for probe in sets[kind]]
-        numbers = {edit.id: number for number, edit in enumerate(edits)}
-        by_length = sorted(range(len(edits)), key=lambda number: -len(str(edits[number].subject)))
-
-        def about(probe: Probe) -> int:
-            if probe.edit_id is not None:
-                return numbers[probe.edit_id]
-            return next(number for number in by_length if str(edits[number].subject) in probe.prompt)
 
         def features(chats: list[list[dict[str, str]]]) -> torch.Tensor:
             prompts = [encode_chat(tokenizer, chat) for chat in chats]
             return reader.pooled_and_tokens(prompts, settings.features, settings.token_feature, "Prompts")[0]
 
-        others = [user(question) for edit in edits for question in other_questions(str(edit.subject))]
+        others = [question(text) for edit in edits for text in other_questions(str(edit.subject))]
         return cls(
-            features([user(edit.prompt) for edit in edits]),
+            features([question(edit.prompt) for edit in edits]),
             features(others).unflatten(0, (len(edits), -1)),
             [kind for kind, _ in probes],
-            torch.tensor([about(probe) for _, probe in probes]),
+            torch.tensor(numbers_about(edits, [probe for _, probe in probes])),
             features([list(probe.messages) for _, probe in probes]),
         )
 
@@ -151,17 +144,8 @@ class Asked:
         }
 
 
-def user(text: str) -> list[dict[str, str]]:
-    """A chat of one question."""
-    return [{"role": "user", "content": text}]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("edits", nargs="+", help="files of edits with subjects, in any form that load_edits reads")
-    parser.add_argument("--base", default=EMBEDDED_BASE)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    args = parser.parse_args()
+    args = edits_parser(__doc__.splitlines()[0]).parse_args()
     device = choose_device()
     model, tokenizer = load_base(args.base, device=device, dtype=choose_dtype(device))
     settings = SCENTrainer(model, tokenizer).router_settings

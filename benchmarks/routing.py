@@ -187,15 +187,34 @@ def halves_of(edits: Sequence[Edit]) -> tuple[list[Edit], list[Edit]]:
     return halves
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def numbers_about(edits: Sequence[Edit], probes: Sequence[Probe]) -> list[int]:
+    """For each probe the number of its edit, or of the edit whose subject it names, the longest name if there are several."""
+    numbers = {edit.id: number for number, edit in enumerate(edits)}
+    by_length = sorted(range(len(edits)), key=lambda number: -len(str(edits[number].subject)))
+
+    def about(probe: Probe) -> int:
+        if probe.edit_id is not None:
+            return numbers[probe.edit_id]
+        return next(number for number in by_length if str(edits[number].subject) in probe.prompt)
+
+    return [about(probe) for probe in probes]
+
+
+def edits_parser(description: str) -> argparse.ArgumentParser:
+    """A command line with files of edits, a base and a place for figures."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("edits", nargs="+", help="files of edits with subjects, in any form that load_edits reads")
+    parser.add_argument("--base", default=EMBEDDED_BASE)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    return parser
+
+
+def main() -> None:
+    parser = edits_parser(__doc__.splitlines()[0])
     parser.add_argument(
         "--unrelated", required=True, help="questions that no edit is about, as for scen eval --locality"
     )
-    parser.add_argument("--base", default=EMBEDDED_BASE)
     parser.add_argument("--packs", nargs="+", choices=(*HALVES, WHOLE), default=(*HALVES, WHOLE))
-    parser.add_argument("--json", type=Path, help="where to write the figures")
     args = parser.parse_args()
     unrelated = load_locality_prompts(args.unrelated)
     device = choose_device()

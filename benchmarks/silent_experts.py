@@ -11,21 +11,19 @@ questions of other edits and generic ones about its subject, where the answer sh
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from baselines import spread
 from figures import report
 from relations import ask_the_same
-from routing import halves_of
+from routing import edits_parser, halves_of, numbers_about
 
-from scen_hf import Edit, SCENTrainingConfig, load_base, load_edits
-from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
-from scen_hf.evaluation import Probe, Rate, normalise_answer, prompt_sets
+from scen_hf import Edit, load_base, load_edits
+from scen_hf.bases import choose_device, choose_dtype
+from scen_hf.evaluation import Rate, normalise_answer, prompt_sets
 from scen_hf.experts import AnswerStates, ExpertTrainer, captured_layer
 from scen_hf.generic_questions import fact_questions
 from scen_hf.prompts import encode_chat, encode_prompt, encode_target, pad_id_of, pad_left
@@ -65,17 +63,13 @@ class Study:
 
     def __init__(self, model, tokenizer, edits: Sequence[Edit]):
         self.model, self.tokenizer, self.edits = model, tokenizer, edits
-        self.layer = SCENTrainer(model, tokenizer).edit_layer
+        self.defaults = SCENTrainer(model, tokenizer)
+        self.layer = self.defaults.edit_layer
         sets = prompt_sets(edits, hard=True, ask_the_same=ask_the_same)
         self.probes = [(kind, probe) for kind in (*TARGETS, *OTHERS) for probe in spread(sets[kind], PER_SET)]
         self.chats = [encode_chat(tokenizer, list(probe.messages)) for _, probe in self.probes]
-        self.about = [self._about(probe) for _, probe in self.probes]
+        self.about = numbers_about(edits, [probe for _, probe in self.probes])
         self.base = self._answers(None)
-
-    def _about(self, probe: Probe) -> int:
-        subjects = {number: str(edit.subject) for number, edit in enumerate(self.edits)}
-        found = [n for n in subjects if subjects[n] in probe.prompt and probe.edit_id in (None, self.edits[n].id)]
-        return max(found, key=lambda number: len(subjects[number]))
 
     @torch.no_grad()
     def inputs(self, prompts: Sequence[list[int]]) -> torch.Tensor:
@@ -96,16 +90,7 @@ class Study:
 
     def measured(self, subspace: torch.Tensor) -> dict[str, Any]:
         """Train experts and force them to fire."""
-        config = SCENTrainingConfig()
-        trainer = ProjectedTrainer(
-            self.model,
-            self.layer,
-            rank=config.rank,
-            learning_rate=config.learning_rate,
-            max_steps=config.max_steps,
-            stop_loss=config.stop_loss,
-            seed=0,
-        )
+        trainer = self.defaults.expert_trainer(ProjectedTrainer)
         trainer.subspace, trained = subspace, {}
         prompts = [encode_prompt(self.tokenizer, edit.prompt) for edit in self.edits]
         targets = [encode_target(self.tokenizer, edit.target) for edit in self.edits]
@@ -154,11 +139,7 @@ class Study:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("edits", nargs="+", help="files of edits with subjects, in any form that load_edits reads")
-    parser.add_argument("--base", default=EMBEDDED_BASE)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    args = parser.parse_args()
+    args = edits_parser(__doc__.splitlines()[0]).parse_args()
     device = choose_device()
     model, tokenizer = load_base(args.base, device=device, dtype=choose_dtype(device))
     edits = [edit for file in args.edits for edit in random.Random(0).sample(halves_of(load_edits(file))[0], EDITS)]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
 from tqdm.auto import tqdm
@@ -37,6 +37,9 @@ from .router_space import LEVEL_WEIGHT, RouterCalibration, RouterSettings, load_
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+T = TypeVar("T", bound=ExpertTrainer)
 
 
 @dataclass
@@ -206,10 +209,10 @@ class SCENTrainer:
                     f"{limit}. Shorten it."
                 )
 
-    def _train_experts(self, edits, prompts, targets) -> list[TrainedExpert]:
+    def expert_trainer(self, kind: type[T]) -> T:
+        """Stage 1 with these settings."""
         config = self.config
-        kind = FullExpertTrainer if config.method == "paper" else ExpertTrainer
-        trainer = kind(
+        return kind(
             self.model,
             self.edit_layer,
             rank=config.rank,
@@ -218,6 +221,10 @@ class SCENTrainer:
             stop_loss=0.0 if config.method == "paper" else config.stop_loss,
             seed=config.seed,
         )
+
+    def _train_experts(self, edits, prompts, targets) -> list[TrainedExpert]:
+        config = self.config
+        trainer = self.expert_trainer(FullExpertTrainer if config.method == "paper" else ExpertTrainer)
         experts: dict[int, TrainedExpert] = {}
         # Counted along: a batch that ran out of memory reports some of its edits again.
         converged: set[int] = set()

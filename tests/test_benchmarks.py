@@ -280,7 +280,6 @@ def small_run(base, edits, tmp_path_factory):
         patch.setattr(quality, "DECODING", Decoding(8))
         patch.setattr(quality, "PAPER_DECODING", Decoding(8, num_beams=2, repetition_penalty=1.1))
         run.compare_sizes(methods[:1])
-        run.compare_sizes_by_beams(methods[:1])
         run.compare("zsre", methods, data.report, data.tuning)
     return json.loads(parts.path.read_text()), run, methods
 
@@ -310,7 +309,6 @@ def test_what_is_measured_is_not_measured_again(small_run, monkeypatch):
     figures, run, methods = small_run
     monkeypatch.setattr(quality, "measure", None)
     run.compare_sizes(methods[:1])
-    run.compare_sizes_by_beams(methods[:1])
     run.compare("zsre", methods, run.data.report, run.data.tuning)
     assert json.loads(run.parts.path.read_text()) == figures
 
