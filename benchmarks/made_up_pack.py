@@ -41,8 +41,6 @@ class UntrainedTrainer(SCENTrainer):
         space = RouterSpace(
             torch.zeros(size),
             torch.randn(size, settings.dim, generator=generator),
-            torch.zeros(size, settings.hidden_dim),
-            torch.zeros(settings.hidden_dim, settings.dim),
             torch.zeros(hidden),
             torch.randn(hidden, settings.token_dim, generator=generator),
         )

@@ -9,6 +9,7 @@ above the edits' levels at which `FALSE` of the latter two fire. Another seed mo
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from scen_hf.bases import choose_device, choose_dtype
 from scen_hf.evaluation import prompt_sets
 from scen_hf.features import PromptReader
 from scen_hf.prompts import encode_chat, question_markers
-from scen_hf.router_space import RouterSettings, RouterSpace, other_questions, train_router_space
+from scen_hf.router_space import OF_LEVEL, RouterSettings, RouterSpace, other_questions, train_router_space
 
 
 FALSE = 0.05
@@ -60,6 +61,11 @@ class Choice:
             yield
 
 
+def random_wordings(rng: random.Random, wordings: Sequence[str], most: int) -> list[str]:
+    """Of a relation, whatever comes."""
+    return rng.sample(wordings, min(most, len(wordings)))
+
+
 QUESTIONS, SPACE = generic_questions, router_space
 CHOICES = {
     "as it is": Choice(),
@@ -67,8 +73,9 @@ CHOICES = {
     "6 relations per subject, twice the subjects, none of other kinds": Choice(
         {(QUESTIONS, "_OWN"): (6, 3), (QUESTIONS, "_FOREIGN"): (0, 2), (SPACE, "_GROUPS"): 600}
     ),
-    "completions as they are written only": Choice({(QUESTIONS, "_TURNED"): 0.0}),
-    "a linear map, no hidden units": Choice(settings={"hidden_dim": 0}),
+    "any wordings, with or without a completion": Choice({(QUESTIONS, "_drawn"): random_wordings}),
+    "128 dimensions": Choice(settings={"dim": 128}),
+    "32 dimensions": Choice(settings={"dim": 32}),
     "one threshold for all edits": Choice(level_weight=0.0),
 }
 
@@ -119,7 +126,7 @@ class Asked:
             prompts = [encode_chat(tokenizer, chat) for chat in chats]
             return reader.pooled_and_tokens(prompts, settings.features, settings.token_feature, "Prompts")[0]
 
-        others = [question(text) for edit in edits for text in other_questions(str(edit.subject))]
+        others = [question(text) for edit in edits for text in other_questions(str(edit.subject))[OF_LEVEL]]
         return cls(
             features([question(edit.prompt) for edit in edits]),
             features(others).unflatten(0, (len(edits), -1)),

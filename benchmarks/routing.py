@@ -104,9 +104,10 @@ class Reading:
         outcomes = []
         for numbers, read in self._batches:
             with nullcontext() if names is None else self._matching(names, numbers):
-                choice = self._router.decide(*read)
-            for number, fired, index in zip(numbers, choice.fired.tolist(), choice.index.tolist(), strict=True):
-                outcomes.append(self._as_it_should(self._probes[number], self._edit_id(index) if fired else None))
+                choices = self._router.decide(*read)
+            for number, choice in zip(numbers, choices, strict=True):
+                fired = self._edit_id(choice.index) if choice.fired else None
+                outcomes.append(self._as_it_should(self._probes[number], fired))
         return Rate.of(outcomes)
 
     def _matching(self, names: Sequence[str], numbers: Sequence[int]):

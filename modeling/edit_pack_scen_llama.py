@@ -516,16 +516,14 @@ class EditPackReader:
             return SigmoidRouter(self._specs, shards["neurons"], thresholds)
         space_file = self._open(SPACE_NAME)
         size, hidden = self._router_size, self.config.hidden_size
-        dim, hidden_dim, token_dim = size("dim"), size("hidden_dim"), size("token_dim")
+        dim, token_dim = size("dim"), size("token_dim")
         space = RouterSpace(
             transform("feature_mean", self._feature_size),
             transform("feature_projection", self._feature_size, dim),
-            transform("feature_hidden", self._feature_size, hidden_dim),
-            transform("feature_output", hidden_dim, dim),
             transform("token_mean", hidden),
             transform("token_projection", hidden, token_dim),
         )
-        shards = self._neuron_shards({"neurons": (dim,), "subjects": (3, size("subject_tokens"), token_dim)}, floats)
+        shards = self._neuron_shards({"neurons": (dim,), "subjects": (4, size("subject_tokens"), token_dim)}, floats)
         return GatedRouter(
             self._specs,
             self._token_spec,
@@ -577,20 +575,20 @@ class EditPackReader:
             return {"weight": (hidden, inner)}
         return {"a": (rank, inner), "b": (hidden, rank)}
 
-    def gather_experts(self, fired: torch.Tensor, index: torch.Tensor, device: torch.device, dtype: torch.dtype):
+    def gather_experts(self, numbers: list[int | None], device: torch.device, dtype: torch.dtype):
         """The experts of the rows that fired, stacked over the batch.
 
         Args:
-            fired (`torch.BoolTensor` of shape `(batch,)`): Rows that have an expert; the others get any, unused.
-            index (`torch.LongTensor` of shape `(batch,)`): Number of the edit of each row.
+            numbers (`list[int | None]`): Number of the edit of each row; rows with `None` get any expert, unused.
 
         Returns:
             [`LowRankExperts`] or [`FullExperts`] in `dtype` on `device`.
         """
-        numbers, slots = index[fired].unique(return_inverse=True)
-        experts = [self.expert(number) for number in numbers.tolist()]
-        rows = torch.zeros_like(index)
-        rows[fired] = slots
+        used = list(dict.fromkeys(number for number in numbers if number is not None))
+        experts = [self.expert(number) for number in used]
+        slots = {None: 0, **{number: slot for slot, number in enumerate(used)}}
+        rows = torch.tensor([slots[number] for number in numbers], device=device)
+        fired = torch.tensor([number is not None for number in numbers], device=device)
         stacked = [torch.stack(part).to(device, dtype).index_select(0, rows) for part in zip(*experts, strict=True)]
         kind = FullExperts if self.config.method == "paper" else LowRankExperts
         return kind(fired, *stacked)

@@ -58,13 +58,12 @@ class SCENLlamaMLP(LlamaMLP):
         self.layer_idx = layer_idx
 
     def forward(self, hidden_states: torch.Tensor, routing: SCENRouting | None = None) -> torch.Tensor:
-        if routing is None:
+        if routing is None or self.layer_idx not in routing.layers:
             return super().forward(hidden_states)
         x = self.act_fn(self.gate_proj(hidden_states)) * self.up_proj(hidden_states)
         y = self.down_proj(x)
         if routing.pending:
-            routing.observe("mlp_input", self.layer_idx, hidden_states)
-            routing.observe("down_proj_input", self.layer_idx, x)
+            routing.observe(self.layer_idx, mlp_input=hidden_states, down_proj_input=x)
         return routing.edit(self.layer_idx, x, y, self.down_proj.bias)
 
 
@@ -380,7 +379,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             return False
         if input_ids is None:
             input_ids = self._ids_of_markers(inputs_embeds, set(start))
-        return bool(marker_ends(input_ids, start).any())
+        return any(marker_ends(row, start) for row in input_ids.tolist())
 
     @torch.compiler.disable
     def _routing_of_call(
@@ -519,7 +518,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
         prompts = 0
         if routing is not None:
             kwargs["routing"] = routing
-            prompts = routing.spans.answer_start.shape[0]
+            prompts = len(routing.spans.answer_start)
         outputs = super().generate(inputs, *args, **kwargs)
         if routing is not None and isinstance(outputs, dict):
             # Beams and returned sequences of one prompt share its route; their numbers need not be the same.
@@ -546,7 +545,7 @@ class SCENLlamaForCausalLM(LlamaForCausalLM):
             return routing
         routing = self._new_routing(input_ids, attention_mask, inputs_embeds)
         whole = routing is not None and any(pack.router_needs_whole_prompt for pack in routing.packs)
-        if routing is not None and not whole and bool(routing.spans.question[:, :cached].any()):
+        if routing is not None and not whole and any(row and row[0] < cached for row in routing.spans.question):
             # A prompt cache holds part of the question, whose hidden states are gone: read the prompt once more.
             self._run(routing, input_ids, attention_mask, inputs_embeds)
         return routing

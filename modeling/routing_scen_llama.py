@@ -14,7 +14,7 @@ threads, batches and interleaved generations cannot mix. `generate` hands it fro
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -48,42 +48,45 @@ class FeatureSpec:
             )
 
 
-def by_place(specs: Iterable[FeatureSpec]) -> dict[tuple[str, int], list[FeatureSpec]]:
-    """Features by site and layer, each once."""
-    places: dict[tuple[str, int], list[FeatureSpec]] = {}
+def by_layer(specs: Iterable[FeatureSpec]) -> dict[int, list[FeatureSpec]]:
+    """Features by layer, each once."""
+    layers: dict[int, list[FeatureSpec]] = {}
     for spec in dict.fromkeys(specs):
-        places.setdefault((spec.site, spec.layer), []).append(spec)
-    return places
+        layers.setdefault(spec.layer, []).append(spec)
+    return layers
 
 
 @dataclass
 class Spans:
-    """Where the question and the answer are, in columns of the token matrix.
+    """Where the question and the answer are, in columns of the token matrix, for each row.
 
     Args:
-        question (`torch.BoolTensor` of shape `(batch, columns)`): True at the question's tokens.
-        answer_start (`torch.LongTensor` of shape `(batch,)`): Column of the last prompt token.
+        question (`list[list[int]]`): Columns of the question's tokens, in their order.
+        answer_start (`list[int]`): Column of the last prompt token.
     """
 
-    question: torch.Tensor
-    answer_start: torch.Tensor
+    question: list[list[int]]
+    answer_start: list[int]
 
     def repeat(self, times: int) -> "Spans":
         """Every row `times` times in a row."""
-        return Spans(self.question.repeat_interleave(times, 0), self.answer_start.repeat_interleave(times, 0))
+        return Spans(repeated(self.question, times), repeated(self.answer_start, times))
 
     def behind(self, columns: int) -> "Spans":
         """The same spans with `columns` earlier columns in front."""
-        return Spans(nn.functional.pad(self.question, (columns, 0)), self.answer_start + columns)
+        question = [[column + columns for column in row] for row in self.question]
+        return Spans(question, [start + columns for start in self.answer_start])
 
 
-def marker_ends(input_ids: torch.Tensor, marker: list[int]) -> torch.Tensor:
-    """`(batch, columns)`, True at each column where an occurrence of `marker` ends."""
-    if input_ids.shape[1] < len(marker):
-        return torch.zeros_like(input_ids, dtype=torch.bool)
-    windows = input_ids.unfold(1, len(marker), 1)
-    hits = (windows == input_ids.new_tensor(marker)).all(-1)
-    return nn.functional.pad(hits, (len(marker) - 1, 0))
+def repeated(rows: list, times: int) -> list:
+    """Every row `times` times in a row."""
+    return [row for row in rows for _ in range(times)]
+
+
+def marker_ends(ids: list[int], marker: list[int]) -> list[int]:
+    """The columns at which an occurrence of `marker` ends."""
+    starts = (column for column, token in enumerate(ids) if token == marker[0])
+    return [start + len(marker) - 1 for start in starts if ids[start : start + len(marker)] == marker]
 
 
 def find_spans(
@@ -105,61 +108,55 @@ def find_spans(
         question_start_ids, question_end_ids (`list[int]`, *optional*): The chat template's markers.
         labels (`torch.LongTensor` of shape `(batch, columns)`, *optional*): -100 at the prompt.
     """
-    columns = torch.arange(input_ids.shape[1], device=input_ids.device)
-    attended = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
-    first = torch.where(attended, columns, input_ids.shape[1]).min(1).values
-    last = torch.where(attended, columns, 0).max(1).values
+    every = [[True] * input_ids.shape[1]] * len(input_ids)
+    attended = every if attention_mask is None else attention_mask.bool().tolist()
+    answered = [[]] * len(input_ids) if labels is None else (labels != -100).tolist()
+    spans = [
+        _find_span(*row, question_start_ids, question_end_ids)
+        for row in zip(input_ids.tolist(), attended, answered, strict=True)
+    ]
+    return Spans(*map(list, zip(*spans, strict=True)))
 
-    answer_start = last
-    if labels is not None:
-        answered = (labels != -100) & attended
-        before = torch.where(answered, columns, input_ids.shape[1]).min(1).values - 1
-        answer_start = torch.where(answered.any(1), before.clamp(min=0), last)
-    question = attended & (columns <= answer_start[:, None])
+
+def _find_span(
+    ids: list[int], attended: list[bool], answered: list[bool], opening: list[int] | None, closing: list[int] | None
+) -> tuple[list[int], int]:
+    """The question's columns and the answer start of one row."""
+    there = [column for column, is_there in enumerate(attended) if is_there] or [0]
+    first, last = there[0], there[-1]
+    if opening and closing:
+        opened = [column for column in marker_ends(ids, opening) if attended[column]]
+        if opened:
+            begin = opened[-1] + 1
+            # The marker must begin behind the opening one: it may share tokens with it.
+            closed = [c for c in marker_ends(ids, closing) if attended[c] and c >= begin + len(closing) - 1]
+            end, start = (closed[0] + 1 - len(closing), closed[0]) if closed else (last + 1, last)
+            return [column for column in there if begin <= column < end], start
+    answers = [column for column in there if answered and answered[column]]
+    start = max(answers[0] - 1, 0) if answers else last
     # A prompt of a single token has nothing but its first one.
-    question &= (columns != first[:, None]) | (first == answer_start)[:, None]
-    if not question_start_ids or not question_end_ids:
-        return Spans(question, answer_start)
-
-    opened = torch.where(marker_ends(input_ids, question_start_ids) & attended, columns, -1).max(1).values
-    closes = marker_ends(input_ids, question_end_ids) & attended
-    # The marker must begin behind the opening one: it may share tokens with it.
-    closes &= columns >= (opened + len(question_end_ids))[:, None]
-    closed = torch.where(closes, columns, input_ids.shape[1]).min(1).values
-    has_end = closes.any(1)
-    turn_end = torch.where(has_end, closed - len(question_end_ids), last)
-    turn = attended & (columns > opened[:, None]) & (columns <= turn_end[:, None])
-
-    templated = opened >= 0
-    return Spans(
-        torch.where(templated[:, None], turn, question),
-        torch.where(templated, torch.where(has_end, closed, last), answer_start),
-    )
+    return [column for column in there if first < column <= start] or [start], start
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choice:
-    """What one pack's router says of each row; every field has shape `(batch,)`.
+    """What one pack's router says of one row.
 
-    `subject_score` and `subject_threshold` are NaN where the router has no subject gate.
+    Args:
+        fired: Whether the gates of the edit are open.
+        index: Number of the edit that is chosen, or came closest; `runner_up` is that of the next one, if there is one.
+        score, threshold: Of its indexing neuron; `runner_up_score` is that of the next one.
+        subject_score, subject_threshold: Of the second gate; `None` where the router has none.
     """
 
-    fired: torch.Tensor
-    index: torch.Tensor
-    score: torch.Tensor
-    threshold: torch.Tensor
-    runner_up: torch.Tensor
-    runner_up_score: torch.Tensor
-    subject_score: torch.Tensor
-    subject_threshold: torch.Tensor
-
-    def repeat(self, times: int) -> "Choice":
-        """Every row `times` times in a row."""
-        return Choice(*(getattr(self, part.name).repeat_interleave(times) for part in fields(self)))
-
-    def tolists(self) -> dict[str, list]:
-        """Every field as a list of Python numbers."""
-        return {part.name: getattr(self, part.name).tolist() for part in fields(self)}
+    fired: bool
+    index: int
+    score: float
+    threshold: float
+    subject_score: float | None = None
+    subject_threshold: float | None = None
+    runner_up: int | None = None
+    runner_up_score: float | None = None
 
 
 class SigmoidRouter(nn.Module):
@@ -177,16 +174,19 @@ class SigmoidRouter(nn.Module):
         self.register_buffer("neurons", neurons)
         self.register_buffer("thresholds", thresholds)
 
-    def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> Choice:
+    def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> list[Choice]:
         """The neuron with the highest score of every row; it fires above its threshold."""
         pooled = torch.cat([readings[spec] for spec in self.features], dim=-1)
         scores = (pooled.to(self.neurons.dtype) @ self.neurons.T).float().sigmoid()
-        best = scores.max(-1)
-        others = scores.scatter(1, best.indices[:, None], -torch.inf).max(-1)
-        threshold = self.thresholds[best.indices]
-        none = torch.full_like(best.values, torch.nan)
-        fired = best.values > threshold
-        return Choice(fired, best.indices, best.values, threshold, others.indices, others.values, none, none)
+        best = scores.topk(min(2, scores.shape[1]), dim=-1)
+        thresholds = self.thresholds[best.indices[:, 0]].tolist()
+        choices = []
+        for values, numbers, threshold in zip(best.values.tolist(), best.indices.tolist(), thresholds, strict=True):
+            choice = Choice(values[0] > threshold, numbers[0], values[0], threshold)
+            if len(numbers) > 1:
+                choice = replace(choice, runner_up=numbers[1], runner_up_score=values[1])
+            choices.append(choice)
+        return choices
 
 
 class RouterSpace(nn.Module):
@@ -194,8 +194,7 @@ class RouterSpace(nn.Module):
 
     Args:
         feature_mean (`torch.Tensor` of shape `(num_features,)`): Mean of the pooled features.
-        feature_projection (`(num_features, dim)`), feature_hidden (`(num_features, hidden_dim)`), feature_output
-            (`(hidden_dim, dim)`): A linear map beside a layer of hidden units.
+        feature_projection (`(num_features, dim)`): What they are brought to `dim` numbers with.
         token_mean (`(hidden_size,)`), token_projection (`(hidden_size, token_dim)`): Of the features of single tokens.
     """
 
@@ -203,52 +202,50 @@ class RouterSpace(nn.Module):
         self,
         feature_mean: torch.Tensor,
         feature_projection: torch.Tensor,
-        feature_hidden: torch.Tensor,
-        feature_output: torch.Tensor,
         token_mean: torch.Tensor,
         token_projection: torch.Tensor,
     ):
         super().__init__()
         self.register_buffer("feature_mean", feature_mean)
         self.register_buffer("feature_projection", feature_projection)
-        self.register_buffer("feature_hidden", feature_hidden)
-        self.register_buffer("feature_output", feature_output)
         self.register_buffer("token_mean", token_mean)
         self.register_buffer("token_projection", token_projection)
 
     def question_vectors(self, pooled: torch.Tensor) -> torch.Tensor:
         """Pooled features `(batch, num_features)` to unit vectors `(batch, dim)`."""
-        x = pooled - self.feature_mean
-        hidden = nn.functional.gelu(x @ self.feature_hidden)
-        return nn.functional.normalize(x @ self.feature_projection + hidden @ self.feature_output, dim=-1)
+        return nn.functional.normalize((pooled - self.feature_mean) @ self.feature_projection, dim=-1)
 
     def token_vectors(self, states: torch.Tensor) -> torch.Tensor:
         """Token features `(..., tokens, hidden_size)` to unit vectors `(..., tokens, token_dim)`; zeros stay zero."""
-        vectors = nn.functional.normalize((states.float() - self.token_mean) @ self.token_projection, dim=-1)
-        return torch.where(torch.linalg.vector_norm(states.float(), dim=-1, keepdim=True) > 0, vectors, 0.0)
+        states = states.float()
+        projected = states @ self.token_projection - self.token_mean @ self.token_projection
+        # No state of a model is 0 everywhere or nowhere positive.
+        return nn.functional.normalize(projected, dim=-1) * (states.amax(-1, keepdim=True) > 0)
 
 
 def most_similar(scores: torch.Tensor, count: int, block: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
-    """The edits with the highest scores of each prompt, as `topk` finds them by sorting several times as much.
+    """The edits with the highest scores of each prompt, as `topk` finds them by looking at each score several times.
 
-    The highest scores lie in those blocks of edits that have the highest maxima: one block for each score that is wanted.
+    Edits are dealt out to blocks in turn. The highest scores lie in those blocks that have the highest maxima: one block for
+    each score that is wanted.
 
     Args:
-        scores (`torch.Tensor` of shape `(num_edits, batch)`): Score of each edit for each prompt.
+        scores (`torch.Tensor` of shape `(batch, num_edits)`): Score of each edit for each prompt.
         count (`int`): How many edits to find; fewer where there are fewer.
         block (`int`, *optional*, defaults to 32): Edits per block.
 
     Returns:
         Scores and numbers of the edits, both of shape `(batch, count)`, highest first.
     """
-    edits, batch = scores.shape
+    edits = scores.shape[1]
     if edits <= count * block:
-        return scores.T.topk(min(count, edits), dim=-1)
-    blocks = nn.functional.pad(scores, (0, 0, 0, -edits % block), value=-torch.inf).unflatten(0, (-1, block))
-    chosen = blocks.amax(1).T.topk(count, dim=-1).indices
-    rows = torch.arange(batch, device=scores.device)[:, None]
-    values, places = blocks.permute(2, 0, 1)[rows, chosen].flatten(1).topk(count, dim=-1)
-    return values, chosen.gather(1, places // block) * block + places % block
+        return scores.topk(min(count, edits))
+    if edits % block:
+        scores = nn.functional.pad(scores, (0, -edits % block), value=-torch.inf)
+    dealt = scores.unflatten(1, (block, -1))
+    chosen = dealt.amax(1).topk(count).indices
+    values, places = dealt.gather(2, chosen[:, None].expand(-1, block, -1)).flatten(1).topk(count)
+    return values, chosen.gather(1, places % count) + places // count * dealt.shape[2]
 
 
 class GatedRouter(nn.Module):
@@ -260,10 +257,10 @@ class GatedRouter(nn.Module):
 
     *About whom*: each token of the edit's subject looks for its best match among the question's tokens, by the cosine of
     whitened token features of an early layer, and the matches are averaged (late interaction, as in ColBERT,
-    arXiv 2004.12832); of a number every token must be found. A subject is kept in three forms, as it stands in the
-    edit's prompt, at the start of a sentence, and in lower case, as tokenizers spell each differently; the best one
-    counts. Of the `CANDIDATES` neurons with the highest scores it is evaluated for those that are above their
-    thresholds, and for the first `NEAREST` in any case, to tell which edit came closest.
+    arXiv 2004.12832); of a number every token must be found. A subject is kept in four forms, as it stands in the
+    edit's prompt, at the start of a sentence, in lower and in upper case, as tokenizers spell each differently; the best
+    one counts. Of the `FEW` neurons with the highest scores, or of `MANY` where so many are above their thresholds, it
+    is evaluated for those that are, and for the first `NEAREST` in any case, to tell which edit came closest.
 
     Args:
         features (`list[FeatureSpec]`): Pooled features of the first gate, concatenated in this order.
@@ -271,14 +268,15 @@ class GatedRouter(nn.Module):
         space ([`RouterSpace`]): The transforms of both.
         neurons (`torch.Tensor` of shape `(num_edits, dim)`): One row per edit.
         thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Score above which the first gate opens.
-        subjects (`torch.Tensor` of shape `(num_edits, 3, subject_tokens, token_dim)`): Token vectors of its forms. Those
+        subjects (`torch.Tensor` of shape `(num_edits, 4, subject_tokens, token_dim)`): Token vectors of its forms. Those
             of numbers have length 2, the others 1; zero rows are padding.
         subject_thresholds (`torch.Tensor` of shape `(num_edits,)`, float32): Match above which the second gate opens.
         base_threshold (`torch.Tensor` of shape `(1,)`, float32): What the first thresholds have in common, for edits that are
             added later.
     """
 
-    CANDIDATES, NEAREST = 64, 8
+    FEW, MANY, NEAREST = 64, 1024, 4
+    PAIRS = 4096  # of a question and an edit, whose subjects are compared at once
 
     def __init__(
         self,
@@ -294,11 +292,17 @@ class GatedRouter(nn.Module):
         super().__init__()
         self.features = [*features, token_feature]
         self.space = space
-        self.register_buffer("neurons", neurons)
+        # One column per edit, as a product with few prompts reads them fastest.
+        self.register_buffer("neuron_columns", neurons.T.contiguous())
         self.register_buffer("thresholds", thresholds)
         self.register_buffer("subjects", subjects)
         self.register_buffer("subject_thresholds", subject_thresholds)
         self.register_buffer("base_threshold", base_threshold)
+
+    @property
+    def neurons(self) -> torch.Tensor:
+        """`(num_edits, dim)`, a view."""
+        return self.neuron_columns.T
 
     def subject_scores(self, tokens: torch.Tensor, rows: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
         """How much of an edit's subject is found among a question's tokens, for pairs of both.
@@ -313,54 +317,67 @@ class GatedRouter(nn.Module):
         """
         subjects = self.subjects[edits].float()
         lengths = subjects.norm(dim=-1)
-        # A padded token matches with 0, which is never the best where there is anything to find.
+        # A padded token matches with 0: in the question it is never the best, in a subject it adds nothing.
         best = torch.einsum("pfsd,ptd->pfst", subjects, tokens[rows]).amax(-1) / lengths.clamp(min=1)
-        present = lengths > 0
-        mean = (best * present).sum(-1) / present.sum(-1).clamp(min=1)
+        mean = best.sum(-1) / lengths.count_nonzero(-1).clamp(min=1)
         # The world cup of 2018 is not that of 2022, however well all the rest matches.
         worst_number = best.masked_fill(lengths < 1.5, 1.0).amin(-1)
         return torch.minimum(mean, worst_number).amax(-1)
 
-    def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> Choice:
+    def choose(self, readings: dict[FeatureSpec, torch.Tensor]) -> list[Choice]:
         """The choice for each row of a batch, given what was read of it."""
         *features, token_feature = self.features
         queries = self.space.question_vectors(torch.cat([readings[spec] for spec in features], dim=-1))
         return self.decide(queries, self.space.token_vectors(readings[token_feature]))
 
-    def decide(self, queries: torch.Tensor, tokens: torch.Tensor) -> Choice:
-        """The edit with the highest scores of those whose gates are both open, else the one that came closest.
+    def decide(self, queries: torch.Tensor, tokens: torch.Tensor) -> list[Choice]:
+        """For each row the edit with the highest scores of those whose gates are both open, else the one that came closest.
 
         Args:
             queries (`torch.Tensor` of shape `(batch, dim)`): Vectors of the questions.
             tokens (`torch.Tensor` of shape `(batch, tokens, token_dim)`): Vectors of their tokens.
         """
         batch = len(queries)
-        # A product with a few columns takes less than half the time of one with a single column, and of the transposed one.
+        # A product with a few rows takes half the time of one with a single row.
         padded = nn.functional.pad(queries, (0, 0, 0, max(8 - batch, 0))).to(self.neurons.dtype)
-        score, edits = most_similar((self.neurons @ padded.T)[:, :batch], self.CANDIDATES)
-        score = score.float()
-        threshold, subject_threshold = self.thresholds[edits], self.subject_thresholds[edits]
+        all_scores = (padded @ self.neuron_columns)[:batch]
+        scores, edits = most_similar(all_scores, self.FEW)
+        # Where gates are still open at the end of the list, as in a pack that says the same of thousands, more follow.
+        crowded = (scores > self.thresholds[edits])[:, -self.NEAREST :].any(1)
+        if bool(crowded.any()):
+            scores, edits = most_similar(all_scores, self.MANY)
+        scores = scores.float()
         # The second gate costs more than the first: it is asked where that one is open, and where it nearly is.
-        asked = score > threshold
+        asked = scores > self.thresholds[edits]
         asked[:, : self.NEAREST] = True
-        rows, columns = asked.nonzero(as_tuple=True)
-        subject = torch.full_like(score, -torch.inf)
-        subject[rows, columns] = self.subject_scores(tokens, rows, edits[rows, columns])
-        shortfall = torch.maximum(threshold - score, subject_threshold - subject)
-        open_ = shortfall < 0
-        # Open gates come first, by both scores; then the others, by how little they miss.
-        rank = torch.where(open_, score + subject + 4.0, -shortfall)
-        best = rank.argmax(-1, keepdim=True)
-        other = rank.scatter(1, best, -torch.inf).argmax(-1, keepdim=True)
-        other_score = score.scatter(1, best, -torch.inf).gather(1, other)
-        picked = (part.gather(1, best)[:, 0] for part in (open_, edits, score, threshold))
-        return Choice(
-            *picked,
-            edits.gather(1, other)[:, 0],
-            other_score[:, 0],
-            subject.gather(1, best)[:, 0],
-            subject_threshold.gather(1, best)[:, 0],
+        asked[~crowded, self.FEW :] = False
+        rows, places = asked.nonzero(as_tuple=True)
+        edits, scores = edits[rows, places], scores[rows, places]
+        some_pairs = zip(rows.split(self.PAIRS), edits.split(self.PAIRS), strict=True)
+        read = (
+            edits,
+            scores,
+            self.thresholds[edits],
+            torch.cat([self.subject_scores(tokens, *pairs) for pairs in some_pairs]),
+            self.subject_thresholds[edits],
         )
+        found: list[list[tuple]] = [[] for _ in range(batch)]
+        for row, *candidate in zip(rows.tolist(), *(part.tolist() for part in read), strict=True):
+            found[row].append(tuple(candidate))
+        return [_best_of(candidates) for candidates in found]
+
+
+def _best_of(candidates: list[tuple[int, float, float, float, float]]) -> Choice:
+    """One row's choice from edits with score, threshold, subject score and its threshold."""
+
+    def rank(candidate: tuple[int, float, float, float, float]) -> tuple[bool, float]:
+        _, score, threshold, subject_score, subject_threshold = candidate
+        margin = min(score - threshold, subject_score - subject_threshold)
+        # Open gates come first, by both scores; then the others, by how little they miss.
+        return margin > 0, score + subject_score if margin > 0 else margin
+
+    best, *others = sorted(candidates, key=rank, reverse=True)
+    return Choice(rank(best)[0], *best, *(others[0][:2] if others else ()))
 
 
 @dataclass(frozen=True)
@@ -406,11 +423,16 @@ class LowRankExperts:
         return LowRankExperts(*(part.repeat_interleave(times, 0) for part in (self.fired, self.a, self.b)))
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor, answer: torch.Tensor | None, bias=None) -> torch.Tensor:
-        """The edited output; arguments as for [`SCENRouting.edit`], `answer` `(batch, length, 1)` where not all is answer."""
-        edited = y + (x @ self.a.transpose(1, 2)) @ self.b.transpose(1, 2)
-        rows = self.fired[:, None, None]
+        """The edited output; arguments as for [`SCENRouting.edit`]. `answer` `(batch, columns, 1)` says of the last columns
+        where there is answer; no row has any before. `None` stands for answer everywhere."""
+        rows, before = self.fired[:, None, None], 0
+        if answer is not None:
+            rows, before = rows & answer, y.shape[1] - answer.shape[1]
+        later = y[:, before:]
+        edited = later + (x[:, before:] @ self.a.transpose(1, 2)) @ self.b.transpose(1, 2)
         # `where` and not a masked sum: rows and positions outside keep their bits, whatever the expert computes.
-        return torch.where(rows if answer is None else rows & answer, edited, y)
+        edited = torch.where(rows, edited, later)
+        return torch.cat([y[:, :before], edited], dim=1) if before else edited
 
 
 class FullExperts:
@@ -434,6 +456,54 @@ class FullExperts:
         return torch.where(self.fired[:, None, None], edited if bias is None else edited + bias, y)
 
 
+@dataclass
+class _Window:
+    """Where one forward pass has what routers read, as rows of `states.flatten(0, 1)`.
+
+    Args:
+        question (`(batch * most,)`, int64): The question's tokens, in their order; a row with fewer than `most` is filled up.
+        filled (`(fillings,)`, int64): Where in `question` that is.
+        question_lengths (`(batch, 1)`, float32): Tokens of the whole question, of which other passes may have had some; at
+            least 1.
+        last (`(batch,)`, int64): The last prompt token.
+        missing (`(rows,)`, int64): Rows whose last prompt token is not in this pass.
+    """
+
+    question: torch.Tensor
+    filled: torch.Tensor
+    question_lengths: torch.Tensor
+    last: torch.Tensor
+    missing: torch.Tensor
+
+    @classmethod
+    def of(cls, spans: Spans, start: int, stop: int, device: torch.device) -> "_Window":
+        """Of the pass over columns `start` to `stop`."""
+        length = stop - start
+        here = [[column - start for column in row if start <= column < stop] for row in spans.question]
+        most = max(1, *map(len, here))
+        question = [row * length + column for row, own in enumerate(here) for column in own + [0] * (most - len(own))]
+        filled = [row * most + place for row, own in enumerate(here) for place in range(len(own), most)]
+        last = [row * length + min(max(s - start, 0), length - 1) for row, s in enumerate(spans.answer_start)]
+        missing = [row for row, s in enumerate(spans.answer_start) if not start <= s < stop]
+        lengths = [[max(len(row), 1.0)] for row in spans.question]
+        return cls(*(torch.tensor(part, device=device) for part in (question, filled, lengths, last, missing)))
+
+    def question_tokens(self, states: torch.Tensor) -> torch.Tensor:
+        """Their states, `(batch, most, features)`, zero where a row has fewer. `states` are `(batch, length, features)`."""
+        found = self._rows(states, self.question, self.filled)
+        return found.unflatten(0, (len(states), -1))
+
+    def last_token(self, states: torch.Tensor) -> torch.Tensor:
+        """Its state, `(batch, features)` in float32, zero where another pass has it."""
+        return self._rows(states, self.last, self.missing).float()
+
+    @staticmethod
+    def _rows(states: torch.Tensor, index: torch.Tensor, absent: torch.Tensor) -> torch.Tensor:
+        index, absent = index.to(states.device), absent.to(states.device)
+        found = states.flatten(0, 1).index_select(0, index)
+        return found.index_fill_(0, absent, 0.0) if len(absent) else found
+
+
 class SCENRouting:
     """Routing state of the sequences of one batch, from the first prompt token to the last answer token.
 
@@ -446,46 +516,45 @@ class SCENRouting:
         self.packs = packs
         self.spans = spans
         self.pending = bool(packs)  # until every pack has decided, that is, until the end of the prompt
-        self.choices: dict[str, Choice] = {}
-        self._claimed: torch.Tensor | None = None
-        self._claims: dict[str, torch.Tensor] = {}
+        self.choices: dict[str, list[Choice]] = {}
+        self._claimed: list[str | None] = []  # by which pack, for each row
         self._experts: dict[int, list] = {}
         self._pooled: dict[FeatureSpec, torch.Tensor] = {}
-        self._wanted = by_place(spec for pack in packs for spec in pack.router.features)
+        self._wanted = by_layer(spec for pack in packs for spec in pack.router.features)
+        # The layers whose MLPs have to show their states.
+        self.layers = {*self._wanted, *(pack.edit_layer for pack in packs)}
         self._start = self._stop = 0
-        self._question: tuple[torch.Tensor, ...] | None = None
+        self._window: _Window | None = None
         self._answer: torch.Tensor | None = None
 
     @torch.compiler.disable
     def begin(self, batch: int, length: int, offset: int) -> None:
         """A forward pass over columns `offset` to `offset + length` of `batch` rows is about to start."""
-        self._expand(batch // self.spans.answer_start.shape[0])
+        self._expand(batch // len(self.spans.answer_start))
         if self.pending and offset and any(pack.router_needs_whole_prompt for pack in self.packs):
             raise ValueError(
                 'Edits of method="paper" replace a weight for the whole sequence, which a cached prefix has already '
                 'passed. Run the whole conversation without past_key_values, or use a pack of method="scen".'
             )
-        if self.pending and bool(self.spans.question[:, self._stop : offset].any()):
+        if self.pending and any(self._stop <= column < offset for row in self.spans.question for column in row):
             raise ValueError(
                 f"The question begins before token {offset}, and the tokens before it are already in the cache, where "
                 "their hidden states cannot be read. Crop the cache to the start of the turn, or pass no cache."
             )
         self._start, self._stop = offset, offset + length
-        self._question = None
-        if self.pending:  # tokens drafted for assisted decoding may stand behind the prompt
-            missing = max(self._stop - self.spans.question.shape[1], 0)
-            self.spans = Spans(nn.functional.pad(self.spans.question, (0, missing)), self.spans.answer_start)
-        device = self.spans.answer_start.device
-        columns = torch.arange(offset, offset + length, device=device)
-        self._answer = (columns >= self.spans.answer_start[:, None])[:, :, None]
+        self._window = None
+        starts = self.spans.answer_start
+        first = min(max(min(starts), offset), self._stop)
+        answer = [[column >= start for column in range(first, self._stop)] for start in starts]
+        self._answer = torch.tensor(answer, dtype=torch.bool)[:, :, None]
 
     def _expand(self, times: int) -> None:
         """`generate` repeats every row for its beams or returned sequences, and so must what is known of the rows."""
         if times == 1:
             return
         self.spans = self.spans.repeat(times)
-        self.choices = {name: choice.repeat(times) for name, choice in self.choices.items()}
-        self._claims = {name: claim.repeat_interleave(times) for name, claim in self._claims.items()}
+        self.choices = {name: repeated(choices, times) for name, choices in self.choices.items()}
+        self._claimed = repeated(self._claimed, times)
         self._experts = {layer: [expert.repeat(times) for expert in e] for layer, e in self._experts.items()}
 
     def end(self) -> None:
@@ -493,40 +562,29 @@ class SCENRouting:
         self._answer = None
         if len(self.choices) == len(self.packs):
             self.pending = False
+            self.layers = set(self._experts)
             self._pooled.clear()
 
-    def observe(self, site: str, layer: int, states: torch.Tensor) -> None:
-        """Pool what the routers read from `states`, `(batch, length, features)`, of one layer."""
-        for spec in self._wanted.get((site, layer), ()):
-            if spec.pooling == "question_tokens":
-                found = self._question_tokens(states)
-                self._pooled[spec] = torch.cat([self._pooled[spec], found], dim=1) if spec in self._pooled else found
-            else:
-                pooled = self._pool(spec.pooling, states)
-                self._pooled[spec] = self._pooled[spec] + pooled if spec in self._pooled else pooled
+    def observe(self, layer: int, **states: torch.Tensor) -> None:
+        """Pool what the routers read from one layer: `states` are `(batch, length, features)`, by [`FeatureSpec.SITES`]."""
+        for spec in self._wanted.get(layer, ()):
+            found = self._read(spec.pooling, states[spec.site])
+            if spec in self._pooled:  # chunks of one prompt: tokens line up, shares of a mean add up
+                earlier = self._pooled[spec]
+                tokens = spec.pooling == "question_tokens"
+                found = torch.cat([earlier, found], dim=1) if tokens else earlier + found
+            self._pooled[spec] = found
 
-    def _pool(self, pooling: str, states: torch.Tensor) -> torch.Tensor:
-        """This pass's share of a pooled feature, `(batch, features)` in float32; shares of chunks add up."""
-        if pooling == "question_mean":
-            count = self.spans.question.sum(1, keepdim=True).clamp(min=1).to(states.device)
-            return self._question_tokens(states).float().sum(1) / count
-        column = self.spans.answer_start.to(states.device) - self._start
-        inside = (column >= 0) & (column < states.shape[1])
-        last = states[torch.arange(len(states), device=states.device), column.clamp(0, states.shape[1] - 1)]
-        # Padding may hold anything, and 0 * inf is not 0.
-        return torch.where(inside[:, None], last.float(), 0.0)
-
-    def _question_tokens(self, states: torch.Tensor) -> torch.Tensor:
-        """The states of the question's tokens in this pass, `(batch, most, features)`, zero where a row has fewer."""
-        if self._question is None:  # the same for all features of one pass
-            question = self.spans.question[:, self._start : self._stop]
-            most = max(int(question.sum(1).max()), 1)
-            # A stable sort brings the question's columns to the front, in their order.
-            columns = (~question).to(torch.uint8).sort(dim=1, stable=True).indices[:, :most]
-            rows = torch.arange(len(columns), device=columns.device)[:, None]
-            self._question = rows, columns, question[rows, columns][:, :, None]
-        rows, columns, present = (part.to(states.device) for part in self._question)
-        return torch.where(present, states[rows, columns], 0.0)
+    def _read(self, pooling: str, states: torch.Tensor) -> torch.Tensor:
+        """This pass's share of a pooled feature, `(batch, features)` in float32, or its tokens, `(batch, tokens, features)`."""
+        if self._window is None:  # the same for all features of one pass
+            self._window = _Window.of(self.spans, self._start, self._stop, states.device)
+        if pooling == "last_token":
+            return self._window.last_token(states)
+        tokens = self._window.question_tokens(states)
+        if pooling == "question_tokens":
+            return tokens
+        return tokens.sum(1, dtype=torch.float32) / self._window.question_lengths.to(tokens.device)
 
     def edit(self, layer: int, x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The edited output of `down_proj` of one layer.
@@ -535,7 +593,7 @@ class SCENRouting:
             x (`(batch, length, intermediate_size)`): Input of `down_proj`; `y` (`(batch, length, hidden_size)`): its output.
             bias (`(hidden_size,)`, *optional*): Bias of `down_proj`.
         """
-        if self.pending and any(pack.edit_layer == layer for pack in self.packs):
+        if self.pending:
             self._decide(layer, x)
         for experts in self._experts.get(layer, ()):
             answer = None if self._answer is None else self._answer.to(x.device)
@@ -549,13 +607,13 @@ class SCENRouting:
         if not packs:
             return
         starts = self.spans.answer_start
-        if bool((starts >= self._stop).any()):
+        if max(starts) >= self._stop:
             if any(pack.router_needs_whole_prompt for pack in packs):
                 raise ValueError(
                     'Edits of method="paper" replace a weight for the whole prompt, so the prompt must be run in one '
                     "forward pass: set prefill_chunk_size=None and pass no cached prefix."
                 )
-            if bool((starts < self._stop).any()):
+            if min(starts) < self._stop:
                 raise ValueError(
                     "The prompts of this batch end in different chunks of the prefill. Pad on the left, or set "
                     "prefill_chunk_size=None."
@@ -565,51 +623,43 @@ class SCENRouting:
             router = pack.router_on(x.device)
             readings = {spec: self._pooled[spec].to(x.device) for spec in router.features}
             self.choices[pack.name] = router.choose(readings)
-        self._claim(packs)
+        self._claimed = [self._claim(row, packs) for row in range(len(starts))]
         for pack in packs:
-            fired = self._claims[pack.name]
-            if bool(fired.any()):
-                experts = pack.gather_experts(fired, self.choices[pack.name].index, x.device, x.dtype)
-                self._experts.setdefault(layer, []).append(experts)
+            numbers = [
+                choice.index if claimed == pack.name else None
+                for choice, claimed in zip(self.choices[pack.name], self._claimed, strict=True)
+            ]
+            if any(number is not None for number in numbers):
+                self._experts.setdefault(layer, []).append(pack.gather_experts(numbers, x.device, x.dtype))
 
-    def _claim(self, packs: list) -> None:
+    def _claim(self, row: int, packs: list) -> str | None:
         """One edit per row: a row already taken at a lower layer stays, else the widest margin wins."""
-        margins = torch.stack(
-            [(c.score - c.threshold).masked_fill(~c.fired, -torch.inf) for c in (self.choices[p.name] for p in packs)]
-        )
-        best = margins.max(0)
-        taken = torch.zeros_like(best.values, dtype=torch.bool)
-        if self._claimed is not None:
-            taken = self._claimed.to(margins.device)
-        for number, pack in enumerate(packs):
-            self._claims[pack.name] = (best.indices == number) & (best.values > -torch.inf) & ~taken
-        self._claimed = taken | (best.values > -torch.inf)
+        if self._claimed and self._claimed[row] is not None:
+            return self._claimed[row]
+        fired = {pack.name: self.choices[pack.name][row] for pack in packs if self.choices[pack.name][row].fired}
+        return max(fired, key=lambda name: fired[name].score - fired[name].threshold, default=None)
 
     def routes(self) -> list[Route]:
         """One [`Route`] per row of the batch; reads ids and facts from the packs."""
         if not self.choices:
-            rows = 0 if self.spans is None else self.spans.answer_start.shape[0]
-            return [Route(fired=False)] * rows
-        rows = next(iter(self._claims.values())).shape[0]
-        choices = [(pack, self._claims[pack.name].tolist(), self.choices[pack.name].tolists()) for pack in self.packs]
-        return [self._route_of_row(row, choices) for row in range(rows)]
+            return [Route(fired=False)] * (0 if self.spans is None else len(self.spans.answer_start))
+        return [self._route_of_row(row) for row in range(len(self._claimed))]
 
-    @staticmethod
-    def _route_of_row(row: int, choices: list[tuple]) -> Route:
+    def _route_of_row(self, row: int) -> Route:
+        choices = {pack.name: self.choices[pack.name][row] for pack in self.packs}
         # The edit that fired, else the one that came closest to its threshold.
-        pack, claims, choice = max(choices, key=lambda c: (c[1][row], c[2]["score"][row] - c[2]["threshold"][row]))
-        number, runner_up = choice["index"][row], choice["runner_up"][row]
-        alone = choice["runner_up_score"][row] == -torch.inf
-        gated = choice["subject_score"][row] == choice["subject_score"][row]
+        claimed = self._claimed[row]
+        pack = max(self.packs, key=lambda p: (p.name == claimed, choices[p.name].score - choices[p.name].threshold))
+        choice = choices[pack.name]
         return Route(
-            fired=claims[row],
-            edit_id=pack.edit_id(number),
+            fired=pack.name == claimed,
+            edit_id=pack.edit_id(choice.index),
             pack=pack.name,
-            score=choice["score"][row],
-            threshold=choice["threshold"][row],
-            subject_score=choice["subject_score"][row] if gated else None,
-            subject_threshold=choice["subject_threshold"][row] if gated else None,
-            runner_up=None if alone else pack.edit_id(runner_up),
-            runner_up_score=None if alone else choice["runner_up_score"][row],
-            fact=pack.fact(number),
+            score=choice.score,
+            threshold=choice.threshold,
+            subject_score=choice.subject_score,
+            subject_threshold=choice.subject_threshold,
+            runner_up=None if choice.runner_up is None else pack.edit_id(choice.runner_up),
+            runner_up_score=choice.runner_up_score,
+            fact=pack.fact(choice.index),
         )

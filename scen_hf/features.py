@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from .batches import in_batches
 from .experts import repeated_cache, stack_right
 from .modeling import SCENLlamaForCausalLM, SCENRouting
-from .modeling.routing_scen_llama import FeatureSpec, by_place, find_spans
+from .modeling.routing_scen_llama import FeatureSpec, by_layer, find_spans
 
 
 # Prompts that begin alike, up to the question, before what they share is worth a pass of its own.
@@ -100,8 +100,8 @@ class PromptReader:
                     in_batches(partial(read, prefix=prefix, cache=self._run(prefix)), numbers, self.batch_size)
 
     def _before_question(self, prompt: list[int]) -> tuple[int, ...]:
-        question = find_spans(torch.tensor([prompt]), None, *self.question_markers).question[0]
-        return tuple(prompt[: int(question.byte().argmax())])
+        (question,) = find_spans(torch.tensor([prompt]), None, *self.question_markers).question
+        return tuple(prompt[: question[0]]) if question else ()
 
     def _run(self, prefix: tuple[int, ...]) -> DynamicCache:
         input_ids = torch.tensor([prefix], device=self._device)
@@ -141,11 +141,11 @@ class _FeatureCollector(SCENRouting):
     def __init__(self, features: Sequence[FeatureSpec], spans):
         super().__init__([], spans)
         self.pending = True
-        self._wanted = by_place(features)
-        self._last_layer = max(spec.layer for spec in features)
+        self._wanted = by_layer(features)
+        self.layers = set(self._wanted)
 
     def edit(self, layer, x, y, bias):
-        if layer == self._last_layer:
+        if layer == max(self.layers):
             raise _Collected
         return y
 

@@ -10,8 +10,7 @@ carry no answers.
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -22,12 +21,6 @@ from .phrasings import CONVERSATIONS, NAMES, RELATIONS, SYSTEM_PROMPTS, UNRELATE
 _OWN, _FOREIGN = (12, 3), (4, 2)
 # Shares of questions behind a system prompt of their own, behind earlier turns, and without capital letters.
 _WITH_SYSTEM, _WITH_HISTORY, _LOWER_CASE = 0.15, 0.15, 0.08
-# Share of completions that are turned into another form.
-_TURNED = 0.6
-# Completions that can be: "The founder of {} is", "{} was born in", "{} plays the".
-_NOUN = re.compile(r"The (.+?) of \{\} (is|was|are|were)\b(.*)")
-_BE = re.compile(r"\{\} (is|was|are|were) (.+)")
-_VERB = re.compile(r"\{\} (\w+s|\w+ed|can|has|had) (.+)")
 
 
 @dataclass(frozen=True)
@@ -76,35 +69,21 @@ def _group(rng: random.Random, group: int, kind: str) -> Iterator[GenericQuestio
     ]
     for relations, (count, most) in ((own, _OWN), (foreign, _FOREIGN)):
         for relation, wordings in rng.sample(relations, count):
-            for wording in rng.sample(wordings, min(most, len(wordings))):
-                turned = other_completions(wording, kind)
-                chosen = rng.choice(turned) if turned and rng.random() < _TURNED else wording
-                text = chosen.replace("{}", subject)
+            for wording in _drawn(rng, wordings, most):
+                text = wording.replace("{}", subject)
                 if rng.random() < _LOWER_CASE:
                     text = text.lower()
                 yield GenericQuestion(group, subject, relation, text, _context(rng))
 
 
-def other_completions(wording: str, kind: str) -> list[str]:
-    """Other forms of a completion: "{} was born in" is also "{}, who was born in" and "{}, born in". None of a question.
-
-    Args:
-        wording: With `{}` for the subject.
-        kind: Of subjects, as in [`~scen_hf.phrasings.RELATIONS`].
-    """
-    who = "who" if kind == "person" else "which"
-    if wording.endswith(("?", ".", "!")):
-        return []
-    if match := _NOUN.fullmatch(wording):
-        noun, be, rest = match.groups()
-        return [f"{{}}'s {noun} {be}{rest}", f"{{}}, whose {noun} {be}{rest}"]
-    if match := _BE.fullmatch(wording):
-        be, rest = match.groups()
-        return [f"{{}}, {rest}", f"{{}}, {who} {be} {rest}", f"{{}} that {be} {rest}"]
-    if match := _VERB.fullmatch(wording):
-        verb, rest = match.groups()
-        return [f"{{}}, {who} {verb} {rest}", f"{{}}, {verb} {rest}"]
-    return []
+def _drawn(rng: random.Random, wordings: Sequence[str], most: int) -> list[str]:
+    """Some wordings of a relation, among them a question and a completion where there are such: they have least in common, and
+    drawn at random most facts would lack a completion."""
+    shuffled = rng.sample(wordings, len(wordings))
+    questions = [wording for wording in shuffled if wording.endswith(("?", ".", "!"))]
+    completions = [wording for wording in shuffled if wording not in questions]
+    others = [*questions[1:], *completions[1:]]
+    return [*questions[:1], *completions[:1], *rng.sample(others, len(others))][:most]
 
 
 def _context(rng: random.Random) -> list[dict[str, str]]:

@@ -21,7 +21,15 @@ from .generic_questions import template_words
 from .modeling.routing_scen_llama import GatedRouter, RouterSpace, find_spans, most_similar
 from .pack import EditPack
 from .prompts import encode_prompt
-from .router_space import AT_START, LOWER_CASE, RouterCalibration, RouterSettings, other_questions
+from .router_space import (
+    AT_START,
+    LOWER_CASE,
+    OF_LEVEL,
+    UPPER_CASE,
+    RouterCalibration,
+    RouterSettings,
+    other_questions,
+)
 
 
 # The match of a subject's tokens above which the second gate opens. In development names as alike as two countries' matched up to
@@ -35,8 +43,8 @@ class Neurons:
 
     Args:
         vectors: `(edits, dim)`, of unit length.
-        subjects: `(edits, 3, subject_tokens, token_dim)`: the subject as it stands in the prompt, at the start of a sentence, and
-            in lower case; of length 2 at numbers, 1 at other tokens, and zero rows where it has fewer.
+        subjects: `(edits, 4, subject_tokens, token_dim)`: the subject as it stands in the prompt, at the start of a sentence, in
+            lower and in upper case; of length 2 at numbers, 1 at other tokens, and zero rows where it has fewer.
         levels: `(edits,)`, mean score of other questions about the edit's subject.
     """
 
@@ -79,11 +87,11 @@ def read_neurons(
     )
     vectors = space.question_vectors(pooled)
     vectors, asked = vectors[: len(edits)], vectors[len(edits) :].unflatten(0, (len(edits), per_edit))
-    levels = torch.einsum("nd,nod->no", vectors, asked).mean(1)
+    levels = torch.einsum("nd,nod->no", vectors, asked[:, OF_LEVEL]).mean(1)
     forms = []
     for number, name in enumerate(names):
         where = [(number, questions[number])]
-        for question in (AT_START, LOWER_CASE):
+        for question in (AT_START, LOWER_CASE, UPPER_CASE):
             other = number * per_edit + question
             where.append((len(edits) + other, question_ids(others[other], reader.question_markers)))
         for row, ids in where:
@@ -145,8 +153,8 @@ def _rare_words(text: str) -> list[tuple[int, int]]:
 
 def question_ids(prompt: list[int], markers: tuple[list[int] | None, list[int] | None]) -> list[int]:
     """The question's tokens of one prompt, as routing finds them."""
-    ids = torch.tensor([prompt])
-    return ids[find_spans(ids, None, *markers).question].tolist()
+    (question,) = find_spans(torch.tensor([prompt]), None, *markers).question
+    return [prompt[column] for column in question]
 
 
 def _stacked(subjects: Sequence[torch.Tensor], count: int) -> torch.Tensor:
@@ -175,8 +183,9 @@ def router_of(pack: EditPack) -> GatedRouter:
 def expected_of(pack: EditPack, calibration: RouterCalibration) -> dict[str, float]:
     """Share of unrelated prompts for which an edit of the pack fires."""
     router, questions, tokens = router_of(pack), calibration.unrelated_questions, calibration.unrelated_tokens
-    fired = [router.decide(*batch).fired for batch in zip(questions.split(64), tokens.split(64), strict=True)]
-    return {"unrelated": float(torch.cat(fired).float().mean())}
+    batches = zip(questions.split(64), tokens.split(64), strict=True)
+    fired = [choice.fired for batch in batches for choice in router.decide(*batch)]
+    return {"unrelated": sum(fired) / len(fired)}
 
 
 def find_confusions(pack: EditPack) -> list[Confusion]:
@@ -189,9 +198,9 @@ def find_confusions(pack: EditPack) -> list[Confusion]:
     confusions = []
     for start in range(0, len(edits), 256):
         rows = torch.arange(start, min(start + 256, len(edits)))
-        scores = router.neurons @ router.neurons[rows].T
-        scores[rows, torch.arange(len(rows))] = -torch.inf
-        score, others = most_similar(scores, router.CANDIDATES)
+        scores = pack.neurons[rows] @ router.neuron_columns
+        scores[torch.arange(len(rows)), rows] = -torch.inf
+        score, others = most_similar(scores, router.MANY)
         asked, columns = (score > router.thresholds[others]).nonzero(as_tuple=True)
         found = others[asked, columns]
         subject = router.subject_scores(normalize(router.subjects[rows, 0].float(), dim=-1), asked, found)

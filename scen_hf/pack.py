@@ -87,7 +87,7 @@ class Shard:
     Args:
         edits: The facts, in order.
         neurons: `(len(edits), dim)`, as stored.
-        subjects: `(len(edits), 3, subject_tokens, token_dim)`, as stored, where the router has a subject gate.
+        subjects: `(len(edits), 4, subject_tokens, token_dim)`, as stored, where the router has a subject gate.
         checksums: `(len(edits),)`, int64, of the experts.
         experts: The experts by tensor name, each `(len(edits), ...)`; `None` while they are only on disk.
         number: Of its files; `None` before it is written.
@@ -165,7 +165,7 @@ class EditPack:
             shards.append(
                 Shard(
                     edits,
-                    router.neurons[start:stop],
+                    router.neurons[start:stop].contiguous(),
                     reader.checksums[start:stop],
                     subjects,
                     number=number,
@@ -175,7 +175,7 @@ class EditPack:
             )
             start = stop
         tensors = {name.removeprefix("space."): tensor for name, tensor in router.named_buffers()}
-        for name in ("neurons", "subjects"):
+        for name in ("neurons", "neuron_columns", "subjects"):
             tensors.pop(name, None)
         return cls(
             deepcopy(reader.config),
@@ -198,7 +198,7 @@ class EditPack:
 
     @property
     def subjects(self) -> torch.Tensor:
-        """`(num_edits, 3, subject_tokens, token_dim)`, of a pack whose router has a subject gate."""
+        """`(num_edits, 4, subject_tokens, token_dim)`, of a pack whose router has a subject gate."""
         return torch.cat([shard.subjects for shard in self.shards if shard.subjects is not None])
 
     @property

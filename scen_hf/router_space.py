@@ -1,9 +1,9 @@
 """The spaces in which prompts and subjects are compared: learned once per base model, shared by all its packs.
 
-*What is asked.* Pooled features of several layers are whitened, concatenated and brought to `dim` dimensions by a linear map
-beside a layer of hidden units. They are trained on generic questions with a contrastive loss (InfoNCE, arXiv 1807.03748): two
-wordings of one question about one subject belong together; other questions are kept apart, and those about the same subject,
-the near misses, once more among themselves.
+*What is asked.* Pooled features of several layers are whitened, concatenated and brought to `dim` dimensions by a linear map.
+It is trained on generic questions with a contrastive loss (InfoNCE, arXiv 1807.03748): two wordings of one question about one
+subject belong together; other questions are kept apart, and those about the same subject, the near misses, once more among
+themselves.
 
 *About whom.* Token features of an early layer are whitened and projected to `token_dim` dimensions at random.
 
@@ -41,15 +41,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-# Asked of each subject to see how close other questions about it come, and how tokenizers spell it elsewhere: the first begins with
-# it, and the second is put in lower case. They ask for little that an edit may be about.
-_OTHER_QUESTIONS = ("{} is famous for what?", "Who started {}?", "Where is {} today?")
-AT_START, LOWER_CASE = 0, 1
+# Asked of each subject to see how tokenizers spell it elsewhere, at the start, in lower and in upper case, and how close other questions
+# about it come: all but the last, as capital letters are rare. They ask for little that an edit may be about.
+_OTHER_QUESTIONS = ("{} is famous for what?", "Who started {}?", "Where is {} today?", "Where is {} today?")
+AT_START, LOWER_CASE, UPPER_CASE = 0, 1, 3
+OF_LEVEL = slice(0, 3)
 # An edit's threshold rises with the mean score of these by this much.
 LEVEL_WEIGHT = 0.5
 
 # Raised whenever the training below, or the questions it uses, changes what it learns.
-_VERSION = 5
+_VERSION = 6
 _GROUPS = 300
 # Questions whose tokens shape the space of the subjects.
 _TOKEN_QUESTIONS = 1500
@@ -65,7 +66,6 @@ class RouterSettings:
         features: Pooled features of the first gate.
         token_feature: Token feature of the second gate.
         dim: Dimensions of the neurons.
-        hidden_dim: Hidden units on the way there.
         token_dim: Dimensions of the subjects' token vectors.
         subject_tokens: How many tokens of a subject are kept.
     """
@@ -73,14 +73,13 @@ class RouterSettings:
     features: tuple[FeatureSpec, ...]
     token_feature: FeatureSpec
     dim: int
-    hidden_dim: int
     token_dim: int
     subject_tokens: int
 
     @classmethod
     def from_config(cls, router: dict) -> RouterSettings:
         """The settings that [`to_config`] wrote."""
-        sizes = {name: router[name] for name in ("dim", "hidden_dim", "token_dim", "subject_tokens")}
+        sizes = {name: router[name] for name in ("dim", "token_dim", "subject_tokens")}
         features = tuple(FeatureSpec(*spec) for spec in router["features"])
         return cls(features, FeatureSpec(*router["token_feature"]), **sizes)
 
@@ -90,7 +89,6 @@ class RouterSettings:
             "features": [_as_list(spec) for spec in self.features],
             "token_feature": _as_list(self.token_feature),
             "dim": self.dim,
-            "hidden_dim": self.hidden_dim,
             "token_dim": self.token_dim,
             "subject_tokens": self.subject_tokens,
         }
@@ -194,16 +192,16 @@ def train_router_space(
 
     def trained_on(used: torch.Tensor) -> tuple[torch.Tensor, RouterSpace]:
         """The vectors of all prompts in a space that was trained on some of the questions, and the space."""
-        maps = _train_maps(whitened, _facts(questions, used), settings, seed)
-        space = RouterSpace(mean, *(whitening @ part for part in maps[:2]), maps[2], token_mean, token_projection)
+        projection = whitening @ _train_projection(whitened, _facts(questions, used), settings.dim, seed)
+        space = RouterSpace(mean, projection, token_mean, token_projection)
         return space.question_vectors(pooled), space
 
     # What a space makes of relations that it has not seen says what the final one, trained on all, will make of a user's.
     held_out = held_out_relations()
     unseen = torch.tensor([question.relation in held_out for question in questions])
     vectors, _ = trained_on(~unseen)
-    levels = vectors[len(questions) : len(questions) + len(others)].unflatten(0, (len(subjects), -1))
-    positives, negatives = _scores_within_groups(vectors, questions, unseen, levels)
+    asked = vectors[len(questions) : len(questions) + len(others)].unflatten(0, (len(subjects), -1))
+    positives, negatives = _scores_within_groups(vectors, questions, unseen, asked[:, OF_LEVEL])
     vectors, space = trained_on(torch.ones_like(unseen))
     unrelated = [space.token_vectors(states) for states in tokens[len(questions) + len(others) :]]
     padded = torch.nn.utils.rnn.pad_sequence(unrelated, batch_first=True)
@@ -211,9 +209,10 @@ def train_router_space(
 
 
 def other_questions(subject: str) -> list[str]:
-    """Questions about a subject by which the levels of its edits are measured."""
+    """Questions about a subject: those at `OF_LEVEL` measure the levels of its edits, three show how its name is spelled elsewhere."""
     questions = [wording.replace("{}", subject) for wording in _OTHER_QUESTIONS]
     questions[LOWER_CASE] = questions[LOWER_CASE].lower()
+    questions[UPPER_CASE] = _OTHER_QUESTIONS[UPPER_CASE].replace("{}", subject.upper())
     return questions
 
 
@@ -274,20 +273,16 @@ def _facts(questions: Sequence[GenericQuestion], used: torch.Tensor) -> list[lis
     return [group for group in facts if len(group) > 1]
 
 
-def _train_maps(
-    whitened: torch.Tensor, groups: list[list[list[int]]], settings: RouterSettings, seed: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Train the linear map `(size, dim)` and the hidden layer, `(size, hidden_dim)` and `(hidden_dim, dim)`.
+def _train_projection(whitened: torch.Tensor, groups: list[list[list[int]]], dim: int, seed: int) -> torch.Tensor:
+    """Train the linear map, `(size, dim)`.
 
     Two wordings of each question are drawn. Each must find the other one among all questions of the drawn groups, and again
     among those about its own subject, of which there are few, and which are the ones that are hard to tell apart.
     """
     generator = torch.Generator().manual_seed(seed)
-    size, dim, hidden = whitened.shape[1], settings.dim, settings.hidden_dim
-    linear = torch.nn.Parameter(torch.randn(size, dim, generator=generator) * size**-0.5)
-    inner = torch.nn.Parameter(torch.randn(size, hidden, generator=generator) * size**-0.5)
-    outer = torch.nn.Parameter(torch.zeros(hidden, dim))
-    optimizer = torch.optim.AdamW([linear, inner, outer], lr=_LEARNING_RATE, weight_decay=0.0)
+    size = whitened.shape[1]
+    projection = torch.nn.Parameter(torch.randn(size, dim, generator=generator) * size**-0.5)
+    optimizer = torch.optim.AdamW([projection], lr=_LEARNING_RATE, weight_decay=0.0)
     for _ in range(_STEPS):
         drawn = torch.randperm(len(groups), generator=generator)[:_GROUPS_PER_STEP].tolist()
         pairs, group_of = [], []
@@ -295,10 +290,8 @@ def _train_maps(
             for fact in groups[number]:
                 pairs.append([fact[i] for i in torch.randperm(len(fact), generator=generator)[:2].tolist()])
                 group_of.append(number)
-        one, other = (_dropout(whitened[list(column)], generator) for column in zip(*pairs, strict=True))
-        one, other = (
-            functional.normalize(x @ linear + functional.gelu(x @ inner) @ outer, dim=-1) for x in (one, other)
-        )
+        drawn_rows = (_dropout(whitened[list(column)], generator) for column in zip(*pairs, strict=True))
+        one, other = (functional.normalize(rows @ projection, dim=-1) for rows in drawn_rows)
         logits = one @ other.T / _TEMPERATURE
         groups_drawn = torch.tensor(group_of)
         of_subject = logits.masked_fill(groups_drawn[:, None] != groups_drawn, -torch.inf)
@@ -308,7 +301,7 @@ def _train_maps(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return linear.detach(), inner.detach(), outer.detach()
+    return projection.detach()
 
 
 def _dropout(rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -67,7 +67,7 @@ class SCENTrainingConfig:
     learning_rate: float = 0.0
     max_steps: int = 0
     stop_loss: float = 0.05
-    false_activation_rate: float = 0.08
+    false_activation_rate: float = 0.055
     neuron_steps: int = 20
     neuron_learning_rate: float = 1e-4
     threshold: float = 0.65
@@ -136,9 +136,7 @@ class SCENTrainer:
         )
         tokens = FeatureSpec("question_tokens", "mlp_input", round(0.05 * self.edit_layer))
         hidden = self.model.config.hidden_size
-        return RouterSettings(
-            features, tokens, dim=min(256, hidden), hidden_dim=512, token_dim=min(128, hidden), subject_tokens=8
-        )
+        return RouterSettings(features, tokens, dim=min(64, hidden), token_dim=min(128, hidden), subject_tokens=8)
 
     # --------------------------------------------------------------- training
 

@@ -161,7 +161,6 @@ def gated_pack(base: Path) -> EditPack:
         "features": [["question_mean", "mlp_input", 1], ["last_token", "mlp_input", 2]],
         "token_feature": ["question_tokens", "mlp_input", 1],
         "dim": 16,
-        "hidden_dim": 12,
         "token_dim": 8,
         "subject_tokens": 4,
     }
@@ -170,7 +169,7 @@ def gated_pack(base: Path) -> EditPack:
         return torch.randn(shape, generator=generator)
 
     pack.shards = [
-        new_shard(pack.edits, normal(count, 16).bfloat16(), pack.shards[0].experts, normal(count, 3, 4, 8).bfloat16())
+        new_shard(pack.edits, normal(count, 16).bfloat16(), pack.shards[0].experts, normal(count, 4, 4, 8).bfloat16())
     ]
     pack.router = {
         "thresholds": torch.full((count,), 0.5),
@@ -178,8 +177,6 @@ def gated_pack(base: Path) -> EditPack:
         "base_threshold": torch.full((1,), 0.3),
         "feature_mean": normal(2 * hidden),
         "feature_projection": normal(2 * hidden, 16),
-        "feature_hidden": normal(2 * hidden, 12),
-        "feature_output": normal(12, 16),
         "token_mean": normal(hidden),
         "token_projection": normal(hidden, 8),
     }

@@ -384,8 +384,6 @@ def test_pack_without_a_fingerprint(folder):
         ("router_space.safetensors", "feature_mean"),
         ("router.safetensors", "base_threshold"),
         ("router_space.safetensors", "feature_projection"),
-        ("router_space.safetensors", "feature_hidden"),
-        ("router_space.safetensors", "feature_output"),
         ("router_space.safetensors", "token_mean"),
         ("router_space.safetensors", "token_projection"),
         ("neurons-00001.safetensors", "subjects"),

@@ -522,8 +522,7 @@ def rotated(pack: EditPack) -> EditPack:
 
     question, token = rotation(pack.neurons.shape[-1]), rotation(pack.subjects.shape[-1])
     router = dict(pack.router)
-    for name in ("feature_projection", "feature_output"):
-        router[name] = router[name] @ question
+    router["feature_projection"] = router["feature_projection"] @ question
     router["token_projection"] = router["token_projection"] @ token
     shard = pack.shards[0]
     neurons, subjects = (part.float() @ turn for part, turn in ((shard.neurons, question), (shard.subjects, token)))

@@ -5,7 +5,7 @@ import torch
 
 from scen_hf import Edit, EditPack, SCENTrainer, load_base
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
-from scen_hf.generic_questions import fact_questions, other_completions
+from scen_hf.generic_questions import fact_questions
 from scen_hf.neurons import find_confusions, read_neurons, router_of, subject_token_positions
 from scen_hf.phrasings import NAMES, RELATIONS
 from scen_hf.prompts import encode_prompt
@@ -45,31 +45,32 @@ def test_neurons_have_unit_length_and_numbers_twice_that(trainer, pack):
     read = read_neurons(trainer._reader, trainer.tokenizer, space, trainer.router_settings, [CUP, PALAU])
     assert torch.allclose(read.vectors.norm(dim=-1), torch.ones(2), atol=1e-4)
     lengths = read.subjects.norm(dim=-1).round()
-    as_it_stands, at_start, _ = lengths[0].tolist()
+    as_it_stands, at_start, *_ = lengths[0].tolist()
     assert as_it_stands == at_start == [2, 2, 2, 2, 1, 1, 1, 1]
     assert set(lengths[1].flatten().tolist()) == {0, 1}
     assert torch.allclose(pack.thresholds, pack.router["base_threshold"] + LEVEL_WEIGHT * read.levels, atol=1e-4)
 
 
-def test_subject_in_lower_case_is_the_same_subject(choices):
-    asked = choices(
-        "Who won the 2022 fifa world cup?", "What is the capital of palau?", "What is the capital of nauru?"
-    )
-    assert asked.fired.tolist() == [True, True, False]
+@pytest.mark.parametrize("write", [str.lower, str.upper])
+def test_subject_in_another_case_is_the_same_subject(choices, write):
+    subjects = ("FIFA World Cup", "Palau", "Nauru")
+    wordings = ("Who won the 2022 {}?", "What is the capital of {}?", "What is the capital of {}?")
+    asked = choices(*(wording.format(write(subject)) for wording, subject in zip(wordings, subjects, strict=True)))
+    assert [choice.fired for choice in asked] == [True, True, False]
 
 
 def test_another_number_is_another_subject(choices):
     asked = choices(
         "Who won the 2022 FIFA World Cup?", "Who won the 2018 FIFA World Cup?", "Who won the 2014 FIFA World Cup?"
     )
-    assert asked.fired.tolist() == [True, False, False]
-    assert (asked.score > asked.threshold).all(), "the question is the same"
-    assert (asked.subject_score > asked.subject_threshold).tolist() == [True, False, False]
+    assert [choice.fired for choice in asked] == [True, False, False]
+    assert all(choice.score > choice.threshold for choice in asked), "the question is the same"
+    assert [choice.subject_score > choice.subject_threshold for choice in asked] == [True, False, False]
 
 
 def test_subject_is_found_at_the_start_of_a_sentence(choices):
     asked = choices("2022 FIFA World Cup, won by", "Palau has its capital in", "Peru has its capital in")
-    assert (asked.subject_score > asked.subject_threshold).tolist() == [True, True, False]
+    assert [choice.subject_score > choice.subject_threshold for choice in asked] == [True, True, False]
 
 
 def test_unrelated_share_is_part_of_the_calibration(pack):
@@ -101,17 +102,13 @@ def test_subject_that_the_prompt_does_not_name(tokenizer):
     assert str(tokenizer.decode([question[i] for i in positions])).strip(" ?").startswith("Wexlar")
 
 
-@pytest.mark.parametrize(
-    ("wording", "kind", "forms"),
-    [
-        ("{} was born in", "person", ["{}, born in", "{}, who was born in", "{} that was born in"]),
-        ("The founder of {} is", "place", ["{}'s founder is", "{}, whose founder is"]),
-        ("{} plays the", "work", ["{}, which plays the", "{}, plays the"]),
-        ("Who founded {}?", "place", []),
-    ],
-)
-def test_other_forms_of_completions(wording, kind, forms):
-    assert other_completions(wording, kind) == forms
+def test_each_generic_fact_is_asked_and_completed():
+    wordings: dict[tuple, list[str]] = {}
+    for question in fact_questions(20):
+        wordings.setdefault((question.group, question.relation), []).append(question.text)
+    for texts in wordings.values():
+        assert {text.endswith(("?", ".", "!")) for text in texts} == {True, False}
+        assert len(set(texts)) == len(texts)
 
 
 def test_generic_questions_are_the_same_on_every_machine():

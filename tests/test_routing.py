@@ -17,7 +17,7 @@ from helpers import (
 from transformers import DynamicCache
 
 from scen_hf import EditPackError, SCENLlamaForCausalLM
-from scen_hf.modeling.routing_scen_llama import FeatureSpec, find_spans, most_similar
+from scen_hf.modeling.routing_scen_llama import FeatureSpec, GatedRouter, find_spans, most_similar
 from scen_hf.prompts import encode_prompt, encode_target, question_markers
 
 
@@ -29,10 +29,7 @@ def spans_of(*rows: list[int], mask=None, labels=None, markers=(START, END)) -> 
     """Question columns and answer start of each row; rows are padded on the left unless a mask is given."""
     padded = {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)} if mask else batch_of(rows)
     spans = find_spans(**padded, question_start_ids=markers[0], question_end_ids=markers[1], labels=labels)
-    return [
-        (question.nonzero()[:, 0].tolist(), int(start))
-        for question, start in zip(spans.question, spans.answer_start, strict=True)
-    ]
+    return list(zip(spans.question, spans.answer_start, strict=True))
 
 
 # ---------------------------------------------------------------------- spans
@@ -91,14 +88,13 @@ def test_labels_end_a_bare_prompt():
 
 def test_labels_everywhere_leave_the_first_token_as_prompt():
     ids = torch.tensor([[1, 20, 21]])
-    spans = find_spans(ids, labels=ids)
-    assert spans.answer_start.tolist() == [0]
+    assert find_spans(ids, labels=ids).answer_start == [0]
 
 
 def test_template_wins_over_labels():
     """Labels may cover the prompt too; the template says better where the answer starts."""
     ids = torch.tensor([[1, 7, 20, 8, 9, 40]])
-    assert find_spans(ids, None, START, END, labels=ids).answer_start.tolist() == [4]
+    assert find_spans(ids, None, START, END, labels=ids).answer_start == [4]
 
 
 def test_markers_that_share_a_token():
@@ -107,12 +103,20 @@ def test_markers_that_share_a_token():
     assert spans_of([1, 5, 6, 5, 20, 6, 5], markers=([5, 6], [6, 5])) == [([3, 4], 6)]
 
 
+def test_turn_without_a_token_has_an_empty_question(edited_model, tokenizer):
+    assert spans_of([1, 7, 8, 9]) == [([], 3)]
+    batch = batch_of([encode_prompt(tokenizer, text) for text in ("", BURKINA)], tokenizer.pad_token_id)
+    empty, edited = edited_model.route(**batch)
+    assert not empty.fired and edited.fired
+    assert empty.score is not None and empty.score == empty.score
+
+
 def test_markers_of_the_real_template(tokenizer):
     start, end = question_markers(tokenizer)
     for ids in (encode_prompt(tokenizer, BURKINA), conversation(tokenizer, FRANCE, "Paris.", BURKINA)):
         spans = find_spans(torch.tensor([ids]), None, start, end)
-        assert tokenizer.decode(torch.tensor(ids)[spans.question[0]]) == BURKINA
-        assert spans.answer_start.tolist() == [len(ids) - 1]
+        assert tokenizer.decode([ids[column] for column in spans.question[0]]) == BURKINA
+        assert spans.answer_start == [len(ids) - 1]
 
 
 def test_feature_that_does_not_exist():
@@ -123,11 +127,29 @@ def test_feature_that_does_not_exist():
 @pytest.mark.parametrize("edits", [1, 5, 2048, 2049, 5003])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_most_similar_is_topk(edits, batch):
-    scores = torch.stack([torch.randperm(edits, generator=torch.Generator().manual_seed(n)) for n in range(batch)], 1)
+    scores = torch.stack([torch.randperm(edits, generator=torch.Generator().manual_seed(n)) for n in range(batch)])
     values, numbers = most_similar(scores.float(), 64)
-    expected = scores.float().T.topk(min(64, edits))
+    expected = scores.float().topk(min(64, edits))
     assert torch.equal(values, expected.values)
     assert torch.equal(numbers, expected.indices)
+
+
+@pytest.mark.parametrize("crowd", [100, 600])
+def test_right_subject_is_found_among_many_edits_that_ask_the_same(crowd):
+    """So many edits come before the right one by their neurons; another question in the batch has no crowd."""
+    edits, dim = 3000, 8
+    asked, other = torch.eye(dim)[:2]
+    scores = torch.linspace(0.9, 0.3, edits)[:, None]
+    neurons = scores * asked + (1 - scores**2).sqrt() * torch.eye(dim)[2]
+    neurons[5] = other
+    subjects = torch.nn.functional.normalize(
+        torch.randn(edits, 4, 1, 32, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    half, question = torch.full((edits,), 0.5), FeatureSpec("last_token", "mlp_input", 0)
+    router = GatedRouter([question], question, None, neurons, half, subjects, half, torch.zeros(1))
+    tokens = torch.stack([subjects[crowd, 0], subjects[5, 0]])
+    choices = router.decide(torch.stack([asked, other]), tokens)
+    assert [(choice.fired, choice.index) for choice in choices] == [(True, crowd), (True, 5)]
 
 
 # ------------------------------------------------------- scoring passes, real model
@@ -156,7 +178,7 @@ def test_scoring_pass_padded_on_the_right(edited_model, tokenizer):
     torch.testing.assert_close(batch.loss, (torch.stack(losses) * weights).sum(), rtol=1e-4, atol=1e-4)
     assert losses[0] < 0.05  # the edit is on, from the token that predicts the first of the target
     assert losses[2] > 2
-    assert batch.routing.spans.answer_start.tolist() == [len(prompt) - 1 for prompt, _ in rows]
+    assert batch.routing.spans.answer_start == [len(prompt) - 1 for prompt, _ in rows]
 
 
 @torch.no_grad()
