@@ -20,6 +20,8 @@ bench: need-data
 	$(PYTHON) benchmarks/quality.py $(QUALITY) --json $(RESULTS)/quality.json
 	$(PYTHON) benchmarks/routing.py $(EDITS) $(COUNTERFACT) --unrelated $(UNRELATED) --json $(RESULTS)/routing.json
 	$(PYTHON) benchmarks/router_choices.py $(EDITS) $(COUNTERFACT) --json $(RESULTS)/router_choices.json
+	$(PYTHON) benchmarks/many_edits.py --json $(RESULTS)/many_edits.json
+	$(PYTHON) benchmarks/aliases.py --json $(RESULTS)/aliases.json
 	$(PYTHON) benchmarks/silent_experts.py $(EDITS) $(COUNTERFACT) --json $(RESULTS)/silent_experts.json
 	$(PYTHON) benchmarks/speed.py $(EDITS) $(COUNTERFACT) --results $(RESULTS)
 	$(MAKE) docs

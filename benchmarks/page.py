@@ -383,13 +383,13 @@ def worded(value: Any) -> str:
 # ----------------------------------------------------------------- other results
 
 
-def headed(title: str, script: str, options: str = "") -> list[str]:
-    """Title, and the command of a script that takes both sets of edits and notes nothing of where it ran."""
+def headed(title: str, script: str, arguments: str = "zsre.jsonl counterfact_questions.jsonl") -> list[str]:
+    """Title, and the command of a script that notes nothing of where it ran, as its figures do not depend on it."""
     return [
         f"## {title}",
         "",
         "```console",
-        f"$ python benchmarks/{script}.py zsre.jsonl counterfact_questions.jsonl {options}\\",
+        " ".join(filter(None, (f"$ python benchmarks/{script}.py", arguments, "\\"))),
         f"    --json benchmarks/results/{script}.json",
         "```",
         "",
@@ -400,7 +400,7 @@ def routing(figures: Figures) -> list[str]:
     """Which prompts make edits fire, with the default thresholds and with others."""
     halves = {f"{name}, {half}": of for name, sets in figures["sets"].items() for half, of in sets.items()}
     kinds = [kind for kind in PROMPT_TITLES if any(kind in of["rates"] for of in halves.values())]
-    lines = headed("Routing", "routing", "--unrelated nq_locality.jsonl ")
+    lines = headed("Routing", "routing", "zsre.jsonl counterfact_questions.jsonl --unrelated nq_locality.jsonl")
     lines += paragraph(
         "Shares of prompts, in percent, for which the right edit fires, or any where none should. Settings were chosen on the",
         "tuning halves. See [routing.md](routing.md).",
@@ -455,18 +455,49 @@ def router_choices(figures: Figures) -> list[str]:
     return lines
 
 
+def many_edits(figures: Figures) -> list[str]:
+    """What becomes of the same prompts as a pack grows."""
+    lines = headed("Routing among very many edits", "many_edits", "")
+    lines += paragraph(
+        f"{figures['asked']} other wordings of the same facts, and unrelated questions, in packs of generic facts of ever more edits: the",
+        "largest has nearly every relation of every subject that the wordings know, so that each prompt has dozens of edits about its",
+        "own subject beside it. The router was trained on such subjects and wordings: go by what changes. Percent.",
+    )
+    return lines + rates_by_row(figures["rows"], "edits")
+
+
+def aliases(figures: Figures) -> list[str]:
+    """Whether subjects are recognised by their other names."""
+    lines = headed("Other names of a subject", "aliases", "")
+    lines += paragraph(
+        f"{figures['edits']} edits about well-known subjects in one pack. Percent of prompts for which the right edit fires, as it is and with",
+        "the subject's other name in place of its own, and any edit for the same question about another subject.",
+    )
+    return lines + rates_by_row(figures["rows"], "kind")
+
+
+def rates_by_row(rows: Sequence[Figures], first: str) -> list[str]:
+    """A table of rates; `first` is the key of what tells the rows apart."""
+    kinds = [kind for kind in rows[0] if kind != first]
+    return table(
+        (words(first), *map(words, kinds)),
+        ((number(row[first]), *(percent(row[kind]) for kind in kinds)) for row in rows),
+    )
+
+
 def silent_experts(figures: Figures) -> list[str]:
     """What an expert says that is kept from the inputs of other questions."""
     lines = headed("Experts that are to stay silent", "silent_experts")
     lines += paragraph(
-        f"{figures['edits']} edits of the tuning halves, each forced to fire. Their experts ignore a subspace of their inputs. Percent of",
-        "prompts that get the target, and of other questions about the subject whose answer stays the base model's.",
+        f"{figures['edits']} edits of the tuning halves, each forced to fire. Their experts ignore a subspace of their inputs, or were",
+        "trained with a term of the loss that holds other answers where they are. Percent of prompts that get the target, and of other",
+        "questions about the subject whose answer stays the base model's.",
     )
     rows = figures["rows"]
     kinds = [kind for kind in PROMPT_TITLES if kind in rows[0]]
     lines += table(
-        ("Subspace", "Mean steps", *(PROMPT_TITLES[kind] for kind in kinds)),
-        ((row["subspace"], number(row["steps"]), *(percent(row[kind]) for kind in kinds)) for row in rows),
+        ("Held by", "Mean steps", *(PROMPT_TITLES[kind] for kind in kinds)),
+        ((row["held_by"], number(row["steps"]), *(percent(row[kind]) for kind in kinds)) for row in rows),
     )
     return lines
 
@@ -524,10 +555,9 @@ def page(results: Mapping[str, Figures]) -> tuple[str, dict[str, tuple]]:
         lines += found
     if "routing" in results:
         lines += routing(results["routing"])
-    if "router_choices" in results:
-        lines += router_choices(results["router_choices"])
-    if "silent_experts" in results:
-        lines += silent_experts(results["silent_experts"])
+    for section in (router_choices, many_edits, aliases, silent_experts):
+        if section.__name__ in results:
+            lines += section(results[section.__name__])
     for name, title in COSTS.items():
         if name in results:
             lines += costs(title, results[name])

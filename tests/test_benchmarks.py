@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import BURKINA, EDITED, EXAMPLES, FRANCE, PALAU, PANCAKES, UNEDITED
 
-from scen_hf import Edit, load_base, load_edits
+from scen_hf import Edit, SCENTrainer, load_base, load_edits
 from scen_hf.bases import EMBEDDED_BASE, choose_device, choose_dtype
 from scen_hf.evaluation import Answer, Decoding, LocalityPrompt, Outcome, Prefill, Probe, Rate, SCENAnswerer
 from scen_hf.modeling import Route
@@ -20,11 +20,14 @@ from scen_hf.prompts import encode_prompt, encode_target
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import aliases  # noqa: E402
+import many_edits  # noqa: E402
 import page  # noqa: E402
 import plots  # noqa: E402
 import quality  # noqa: E402
 import router_choices  # noqa: E402
 import routing  # noqa: E402
+import silent_experts  # noqa: E402
 from baselines import METHODS, RememberedAnswerer, TuningSet, spread  # noqa: E402
 from baselines.grace import Codebook  # noqa: E402
 from baselines.tuning import Nearest, balance, best_of  # noqa: E402
@@ -361,6 +364,50 @@ def test_page_says_what_each_choice_is_worth():
     assert "which 5% of other questions" in text
     assert "| Choice | zsre, rephrases |" in text
     assert "| half of it | 91.0% |" in text
+
+
+@pytest.mark.parametrize("section", ["many_edits", "aliases"])
+def test_rows_of_rates_become_tables(section):
+    rows = [{"kind": "short form", "by_the other name": Rate(1, 4).to_dict()}]
+    many = [{"edits": 5000, "right edit": Rate(1, 4).to_dict()}]
+    figures = {"base": "x", "edits": 60, "asked": 1000, "rows": many if section == "many_edits" else rows}
+    text, _ = page.page({section: figures})
+    assert f"$ python benchmarks/{section}.py \\\n    --json benchmarks/results/{section}.json" in text
+    assert ("| 5,000 | 25.0 (" if section == "many_edits" else "| short form | 25.0 (") in text
+
+
+def test_facts_of_large_packs():
+    facts = many_edits.shuffled_facts()
+    assert len({(subject, relation) for subject, relation, _ in facts}) == len(facts) > 40_000
+    for subject, _, texts in facts[:200]:
+        assert texts[0].endswith("?")
+        assert all(subject in text for text in texts)
+    assert facts == many_edits.shuffled_facts()
+
+
+def test_other_names_are_of_other_questions():
+    """No question that should fire nothing, or one edit, is that of another one."""
+    named = [alias for of_kind in aliases.ALIASES.values() for alias in of_kind]
+    asked = [question.format(name) for question, *names in named for name in (names[0], names[1], names[3])]
+    assert len(set(asked)) == len(asked) == 3 * len(named)
+    subjects = {subject for _, subject, *_ in named}
+    assert not [other for *_, other in named if other in subjects and "born" not in other]
+
+
+@torch.no_grad()
+def test_divergence_from_the_base_starts_at_zero_and_counts(base):
+    model, tokenizer = base
+    trainer = SCENTrainer(model, tokenizer).expert_trainer(silent_experts.DivergenceTrainer)
+    question, prompt = encode_prompt(tokenizer, FRANCE), encode_prompt(tokenizer, BURKINA)
+    trainer.others, trainer.weight = ([question], [encode_target(tokenizer, "Paris")]), 1.0
+    states = trainer.answer_states([prompt], [encode_target(tokenizer, "Ouagadougou")])
+    a, b = trainer._start([0])
+    target, worst = trainer.losses(states, a, b)
+    plain, plain_worst = silent_experts.ExpertTrainer.losses(trainer, states, a, b)
+    assert torch.allclose(target, plain, atol=1e-3)
+    assert torch.equal(worst, plain_worst)
+    far = torch.full_like(b, 100.0)
+    assert trainer.losses(states, a, far)[0] > silent_experts.ExpertTrainer.losses(trainer, states, a, far)[0] + 0.1
 
 
 def test_table_goes_between_the_markers():
