@@ -292,17 +292,12 @@ class GatedRouter(nn.Module):
         super().__init__()
         self.features = [*features, token_feature]
         self.space = space
-        # One column per edit, as a product with few prompts reads them fastest.
-        self.register_buffer("neuron_columns", neurons.T.contiguous())
+        # In memory the edits are side by side, dimension by dimension, as a product with few prompts reads them fastest.
+        self.register_buffer("neurons", neurons.T.contiguous().T)
         self.register_buffer("thresholds", thresholds)
         self.register_buffer("subjects", subjects)
         self.register_buffer("subject_thresholds", subject_thresholds)
         self.register_buffer("base_threshold", base_threshold)
-
-    @property
-    def neurons(self) -> torch.Tensor:
-        """`(num_edits, dim)`, a view."""
-        return self.neuron_columns.T
 
     def subject_scores(self, tokens: torch.Tensor, rows: torch.Tensor, edits: torch.Tensor) -> torch.Tensor:
         """How much of an edit's subject is found among a question's tokens, for pairs of both.
@@ -340,7 +335,7 @@ class GatedRouter(nn.Module):
         batch = len(queries)
         # A product with a few rows takes half the time of one with a single row.
         padded = nn.functional.pad(queries, (0, 0, 0, max(8 - batch, 0))).to(self.neurons.dtype)
-        all_scores = (padded @ self.neuron_columns)[:batch]
+        all_scores = (padded @ self.neurons.T)[:batch]
         scores, edits = most_similar(all_scores, self.FEW)
         # Where gates are still open at the end of the list, as in a pack that says the same of thousands, more follow.
         crowded = (scores > self.thresholds[edits])[:, -self.NEAREST :].any(1)

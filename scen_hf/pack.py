@@ -175,7 +175,7 @@ class EditPack:
             )
             start = stop
         tensors = {name.removeprefix("space."): tensor for name, tensor in router.named_buffers()}
-        for name in ("neurons", "neuron_columns", "subjects"):
+        for name in ("neurons", "subjects"):
             tensors.pop(name, None)
         return cls(
             deepcopy(reader.config),
