@@ -337,13 +337,14 @@ class GatedRouter(nn.Module):
         padded = nn.functional.pad(queries, (0, 0, 0, max(8 - batch, 0))).to(self.neurons.dtype)
         all_scores = (padded @ self.neurons.T)[:batch]
         scores, edits = most_similar(all_scores, self.FEW)
-        # Where gates are still open at the end of the list, as in a pack that says the same of thousands, more follow.
-        crowded = (scores > self.thresholds[edits])[:, -self.NEAREST :].any(1)
-        if bool(crowded.any()):
-            scores, edits = most_similar(all_scores, self.MANY)
-        scores = scores.float()
         # The second gate costs more than the first: it is asked where that one is open, and where it nearly is.
         asked = scores > self.thresholds[edits]
+        # Where gates are still open at the end of the list, as in a pack that says the same of thousands, more follow.
+        crowded = asked[:, -self.NEAREST :].any(1)
+        if bool(crowded.any()):
+            scores, edits = most_similar(all_scores, self.MANY)
+            asked = scores > self.thresholds[edits]
+        scores = scores.float()
         asked[:, : self.NEAREST] = True
         asked[~crowded, self.FEW :] = False
         rows, places = asked.nonzero(as_tuple=True)

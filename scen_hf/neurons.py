@@ -198,7 +198,7 @@ def find_confusions(pack: EditPack) -> list[Confusion]:
     confusions = []
     for start in range(0, len(edits), 256):
         rows = torch.arange(start, min(start + 256, len(edits)))
-        scores = pack.neurons[rows] @ router.neurons.T
+        scores = router.neurons[rows] @ router.neurons.T
         scores[torch.arange(len(rows)), rows] = -torch.inf
         score, others = most_similar(scores, router.MANY)
         asked, columns = (score > router.thresholds[others]).nonzero(as_tuple=True)
